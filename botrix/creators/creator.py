@@ -1,0 +1,75 @@
+"""The interface of a creator: the code for one kind of directory.
+
+Every verb takes many accounts at once and answers for each, in order; none of them raises for what
+a directory says. To add a kind: write a module beside this one, name it in `botrix.creators.KINDS`,
+and add it to the suite in tests/creators/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from botrix.model import Outcome, Person
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An account as a directory should hold it. The password is plain, and never shown."""
+
+    tag: str
+    person: Person
+    password: str = field(repr=False)
+
+
+class Whose(StrEnum):
+    """Who owns the entry that bears the name looked for."""
+
+    NOBODY = "nobody"
+    OURS = "ours"
+    OTHER_JOB = "other job"
+    FOREIGN = "foreign"
+    UNSURE = "unsure"
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What `find` saw under a name; `unsure` means that the directory did not tell."""
+
+    whose: Whose
+    entry_id: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Whether a directory can be used, what it can do, and what it does wrong."""
+
+    usable: bool
+    notes: tuple[str, ...] = ()
+
+
+class Creator(Protocol):
+    """unique_key: the attribute whose uniqueness the directory enforces.
+    batch: accounts per call; concurrency: calls at once."""
+
+    kind: str
+    unique_key: str
+    batch: int
+    concurrency: int
+
+    async def check(self) -> Check: ...
+
+    async def find(self, wanted: Sequence[Wanted]) -> Sequence[Sighting]: ...
+
+    async def create(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]: ...
+
+    async def set_password(self, entry_id: str, password: str) -> Outcome: ...
+
+    async def disable(self, entry_id: str) -> Outcome: ...
+
+    async def delete(self, entry_id: str) -> Outcome: ...
+
+    async def close(self) -> None: ...

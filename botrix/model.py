@@ -1,0 +1,254 @@
+"""The words of Botrix as data: jobs, accounts, outcomes, and which states may follow which.
+
+Pure: nothing in here reads a clock, a socket or a file. The CHECK constraints of the ledger are
+written from these enumerations, and a test compares TRANSITIONS with the drawing in ARCHITECTURE.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+DEFAULT_TENANT = "default"
+DEFAULT_DIRECTORY = "local"
+MAX_ACCOUNTS = 1_000_000
+SLICE = 500
+"""At most so many accounts of one job are taken by one claim."""
+
+
+class Lane(StrEnum):
+    """The three lanes of the line, which are the three priorities of a job."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+class Source(StrEnum):
+    """How a job came in."""
+
+    GENERATE = "generate"
+    IMPORT = "import"
+    RAW = "raw"
+
+
+class JobStatus(StrEnum):
+    """The states of a job."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class AccountStatus(StrEnum):
+    """The states of an account."""
+
+    PLANNED = "planned"
+    LEASED = "leased"
+    UNSURE = "unsure"
+    CREATED = "created"
+    EXISTING = "existing"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    DELETED = "deleted"
+
+
+class SessionStatus(StrEnum):
+    """The states of a session: `lost` was declared by a peer, `ended` by itself."""
+
+    LIVE = "live"
+    LOST = "lost"
+    ENDED = "ended"
+
+
+FINAL_JOB = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
+OPEN_JOB = frozenset(JobStatus) - FINAL_JOB
+FINAL_ACCOUNT = (
+    AccountStatus.CREATED,
+    AccountStatus.EXISTING,
+    AccountStatus.FAILED,
+    AccountStatus.CANCELLED,
+    AccountStatus.DELETED,
+)
+"""In the order of a job's counters: each is also the name of a column of `jobs`."""
+
+JOB_TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.PENDING: frozenset({JobStatus.RUNNING, JobStatus.CANCELLING}),
+    JobStatus.RUNNING: frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLING}),
+    JobStatus.CANCELLING: frozenset({JobStatus.CANCELLED}),
+    JobStatus.FAILED: frozenset({JobStatus.RUNNING}),
+    JobStatus.COMPLETED: frozenset(),
+    JobStatus.CANCELLED: frozenset(),
+}
+
+ACCOUNT_TRANSITIONS: dict[AccountStatus, frozenset[AccountStatus]] = {
+    AccountStatus.PLANNED: frozenset({AccountStatus.LEASED, AccountStatus.CANCELLED}),
+    AccountStatus.LEASED: frozenset(
+        {
+            AccountStatus.CREATED,
+            AccountStatus.EXISTING,
+            AccountStatus.FAILED,
+            AccountStatus.CANCELLED,
+            AccountStatus.PLANNED,
+            AccountStatus.UNSURE,
+        }
+    ),
+    AccountStatus.UNSURE: frozenset({AccountStatus.LEASED}),
+    AccountStatus.FAILED: frozenset({AccountStatus.PLANNED, AccountStatus.CREATED}),
+    AccountStatus.CREATED: frozenset({AccountStatus.DELETED}),
+    AccountStatus.EXISTING: frozenset(),
+    AccountStatus.CANCELLED: frozenset(),
+    AccountStatus.DELETED: frozenset(),
+}
+
+
+def tag_of(job_id: str, index: int) -> str:
+    """The ownership mark that an account carries at the directory."""
+    return f"botrix:{job_id}:{index}"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who an account is for, before it has a password: decided once, then stored."""
+
+    username: str
+    email: str
+    given_name: str
+    family_name: str
+    display_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job as submitted. `accounts` are given for rosters only; else they are planned at claim.
+
+    `tries` is how many calls an account may cost at most (retries + 1).
+    """
+
+    id: str
+    count: int
+    source: Source = Source.GENERATE
+    lane: Lane = Lane.NORMAL
+    directory: str = DEFAULT_DIRECTORY
+    template: str | None = None
+    tenant_id: str = DEFAULT_TENANT
+    tries: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAccount:
+    """An account with everything decided; `sealed` is its sealed password."""
+
+    job_id: str
+    index: int
+    person: Person
+    sealed: bytes = field(repr=False)
+    row: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeasedAccount:
+    """An account that this session may create now.
+
+    attempt: the fence, raised by each lease. tries_left: calls that the user was promised, this one
+    included. find_first: an earlier call may have landed. find_only: its job is being cancelled.
+    """
+
+    tenant_id: str
+    directory: str
+    job_id: str
+    index: int
+    attempt: int
+    person: Person
+    sealed: bytes = field(repr=False)
+    tries_left: int = 4
+    tries_used: int = 0
+    find_first: bool = False
+    find_only: bool = False
+    generated: bool = True
+
+    @property
+    def tag(self) -> str:
+        return tag_of(self.job_id, self.index)
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return (self.job_id, self.index)
+
+
+class OutcomeKind(StrEnum):
+    """What one attempt came to.
+
+    created: it exists now and is ours. existing: it existed already and is of another of our jobs.
+    retry: it was surely not created; trying again may help. rejected: surely not created, and
+    trying again will not help. conflict: the name belongs to somebody else. unknown: cannot tell.
+    """
+
+    CREATED = "created"
+    EXISTING = "existing"
+    RETRY = "retry"
+    REJECTED = "rejected"
+    CONFLICT = "conflict"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One attempt's end; `reason` is a short word, `detail` a line for people without secrets."""
+
+    kind: OutcomeKind
+    entry_id: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What is recorded of one attempt: the account's next state, and why.
+
+    delay: seconds until it may be claimed again (only for planned and unsure).
+    counted: whether the attempt used up one of the calls that the user was promised.
+    """
+
+    job_id: str
+    index: int
+    attempt: int
+    status: AccountStatus
+    entry_id: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+    delay: float = 0.0
+    counted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """A job's row as status, results and events show it."""
+
+    id: str
+    tenant_id: str
+    status: JobStatus
+    lane: Lane
+    directory: str
+    count: int
+    created: int = 0
+    existing: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    deleted: int = 0
+    retried: int = 0
+
+    def counts(self) -> dict[str, Any]:
+        return {
+            "count": self.count,
+            "created": self.created,
+            "existing": self.existing,
+            "failed": self.failed,
+            "cancelled": self.cancelled,
+            "deleted": self.deleted,
+        }

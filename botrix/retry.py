@@ -1,0 +1,72 @@
+"""What an outcome means for an account: its next state, when, and whether it cost a try.
+
+Pure. Backoff is exponential with full jitter (Brooker, "Exponential Backoff And Jitter", 2015):
+a uniform draw between 0 and min(cap, base * 2**n) seconds.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import assert_never
+
+from botrix.model import AccountStatus, LeasedAccount, Outcome, OutcomeKind, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """base and cap in seconds."""
+
+    base: float = 1.0
+    cap: float = 300.0
+
+    def delay(self, tries_used: int, rng: random.Random) -> float:
+        """Seconds to wait after so many used tries (0 for the first)."""
+        return rng.uniform(0.0, min(self.cap, self.base * 2.0 ** min(tries_used, 32)))
+
+
+def decide(
+    account: LeasedAccount, outcome: Outcome, backoff: Backoff, rng: random.Random
+) -> Result:
+    """The one place where an outcome becomes a state."""
+    match outcome.kind:
+        case OutcomeKind.CREATED:
+            return _result(account, outcome, AccountStatus.CREATED)
+        case OutcomeKind.EXISTING:
+            return _result(account, outcome, AccountStatus.EXISTING)
+        case OutcomeKind.REJECTED | OutcomeKind.CONFLICT:
+            return _result(account, outcome, AccountStatus.FAILED)
+        case OutcomeKind.RETRY:
+            return _again(account, outcome, AccountStatus.PLANNED, backoff, rng)
+        case OutcomeKind.UNKNOWN:
+            return _again(account, outcome, AccountStatus.UNSURE, backoff, rng)
+        case _:
+            assert_never(outcome.kind)
+
+
+def _again(
+    account: LeasedAccount,
+    outcome: Outcome,
+    status: AccountStatus,
+    backoff: Backoff,
+    rng: random.Random,
+) -> Result:
+    if account.tries_left <= 1 and not account.find_only:
+        return _result(account, outcome, AccountStatus.FAILED)
+    delay = backoff.delay(account.tries_used, rng)
+    return _result(account, outcome, status, delay=max(delay, outcome.retry_after or 0.0))
+
+
+def _result(
+    account: LeasedAccount, outcome: Outcome, status: AccountStatus, delay: float = 0.0
+) -> Result:
+    return Result(
+        job_id=account.job_id,
+        index=account.index,
+        attempt=account.attempt,
+        status=status,
+        entry_id=outcome.entry_id,
+        reason=outcome.reason,
+        detail=outcome.detail,
+        delay=delay,
+    )

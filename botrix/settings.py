@@ -1,0 +1,116 @@
+"""All settings, read once. The only reader of the environment; its repr shows no secret."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from botrix.errors import SettingsError
+
+_SOCKET_PATH_LIMIT = 107  # sun_path of sockaddr_un, less its closing zero (unix(7))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Times are seconds."""
+
+    data: Path
+    ledger_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    host: str = "127.0.0.1"
+    port: int = 8080
+    worker_id: str = "worker-1"
+    max_retries: int = 3
+    health_check_interval: float = 30.0
+    lease: float = 15.0
+    beat: float = 5.0
+    grace: float = 20.0
+    request_timeout: float = 30.0
+    backoff_base: float = 1.0
+    backoff_cap: float = 300.0
+    capacity: int = 2000
+    accept_raw: bool = True
+    email_domain: str = "botrix.invalid"
+    log_level: str = "INFO"
+
+    @property
+    def sealing_key_file(self) -> Path:
+        return self.data / "sealing.key"
+
+    @property
+    def local_directory_file(self) -> Path:
+        return self.data / "local-directory.sqlite"
+
+    @property
+    def line_socket(self) -> Path:
+        return line_socket(self.data)
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
+        """From `given` (those that are not None), else the environment, else the defaults.
+
+        Raises SettingsError for a value that cannot be used.
+        """
+        env = os.environ if environ is None else environ
+        values = {k: v for k, v in given.items() if v is not None}
+        for name, (variable, convert) in _VARIABLES.items():
+            if name not in values and env.get(variable):
+                values[name] = _converted(variable, env[variable], convert)
+        data = Path(values.get("data") or _default_data(env)).expanduser().absolute()
+        values["data"] = data
+        values.setdefault("ledger_url", f"sqlite:///{data / 'ledger.sqlite'}")
+        values.setdefault("redis_url", f"unix://{line_socket(data)}")
+        return cls(**values)
+
+
+def line_socket(data: Path) -> Path:
+    """Where the embedded line of this data folder listens."""
+    path = data / "line.sock"
+    if len(str(path)) <= _SOCKET_PATH_LIMIT:
+        return path
+    digest = hashlib.sha256(str(data).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"botrix-{os.getuid()}-{digest}" / "line.sock"
+
+
+def _default_data(env: Mapping[str, str]) -> Path:
+    base = env.get("XDG_DATA_HOME") or str(Path(env.get("HOME", "~")) / ".local" / "share")
+    return Path(base) / "botrix"
+
+
+def _flag(text: str) -> bool:
+    choices = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    return choices[text.strip().lower()]
+
+
+def _converted(variable: str, text: str, convert: Any) -> Any:
+    try:
+        return convert(text)
+    except (ValueError, KeyError):
+        raise SettingsError(f"{variable}={text!r} cannot be used; correct it or unset it") from None
+
+
+_VARIABLES: dict[str, tuple[str, Any]] = {
+    "data": ("BOTRIX_DATA", Path),
+    "ledger_url": ("BOTRIX_LEDGER_URL", str),
+    "redis_url": ("REDIS_URL", str),
+    "host": ("BOTRIX_HOST", str),
+    "port": ("BOTRIX_PORT", int),
+    "worker_id": ("WORKER_ID", str),
+    "max_retries": ("MAX_RETRIES", int),
+    "health_check_interval": ("HEALTH_CHECK_INTERVAL", float),
+    "lease": ("BOTRIX_LEASE", float),
+    "beat": ("BOTRIX_BEAT", float),
+    "grace": ("BOTRIX_GRACE", float),
+    "request_timeout": ("BOTRIX_REQUEST_TIMEOUT", float),
+    "backoff_base": ("BOTRIX_BACKOFF_BASE", float),
+    "backoff_cap": ("BOTRIX_BACKOFF_CAP", float),
+    "capacity": ("BOTRIX_CAPACITY", int),
+    "accept_raw": ("BOTRIX_ACCEPT_RAW", _flag),
+    "email_domain": ("BOTRIX_EMAIL_DOMAIN", str),
+    "log_level": ("BOTRIX_LOG_LEVEL", str),
+}
