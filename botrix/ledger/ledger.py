@@ -1,0 +1,158 @@
+"""The hot verbs of the ledger: what a job costs on its way from request to recorded accounts.
+
+SqliteLedger and PostgresLedger do the same by different SQL; tests/ledger/ holds both to one suite.
+Cold queries (lists, filters, imports) are in `queries.py`. All raise LedgerDown where the database
+does not answer, and SessionLost where the session that asks is not live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from botrix.model import JobState, Lane, LeasedAccount, NewJob, PlannedAccount, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A job, and the Idempotency-Key with the fingerprint of its body, if one was given."""
+
+    job: NewJob
+    key: str | None = None
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """job_id is the earlier job's where the same key and body came before (`replay`);
+    clash: the key was used with another body, and nothing was written."""
+
+    job_id: str
+    place: int | None = None
+    replay: bool = False
+    clash: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An entry of the line as the ledger is asked about it; `raw` is given where it has no place."""
+
+    id: str
+    place: int | None = None
+    raw: NewJob | None = None
+
+
+class Verdict(StrEnum):
+    """What became of an entry: taken (a slice of it, or nothing was due), stale (dropped: another
+    entry stands for the job), locked (another worker is at it), over (no room left; untouched),
+    rejected (a raw entry that cannot be used)."""
+
+    TAKEN = "taken"
+    STALE = "stale"
+    LOCKED = "locked"
+    OVER = "over"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """The verdict on one entry; `back` is the new place where the job has work left."""
+
+    id: str
+    verdict: Verdict
+    back: int | None = None
+    lane: Lane = Lane.NORMAL
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """rulings in the order of the entries; started: jobs that turned running."""
+
+    rulings: list[Ruling] = field(default_factory=list)
+    accounts: list[LeasedAccount] = field(default_factory=list)
+    started: list[JobState] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """accepted: results that counted; stale: those refused because the lease was no longer ours.
+    jobs: the rows of all jobs that moved, after the move."""
+
+    accepted: int = 0
+    stale: list[tuple[str, int]] = field(default_factory=list)
+    jobs: list[JobState] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A job that has a new place and must be pushed."""
+
+    id: str
+    place: int
+    lane: Lane
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """placed: jobs of which something became claimable; jobs: those that a cancellation moved."""
+
+    placed: list[Placed] = field(default_factory=list)
+    jobs: list[JobState] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class PeerBeat:
+    """One live session as its peers see it."""
+
+    id: str
+    worker_id: str
+    host: str
+    pid: int
+    beat: int
+
+
+Plan = Callable[[str, str, str | None, range], list[PlannedAccount]]
+"""(tenant, job, template, indexes) -> accounts with everything decided; called inside a claim."""
+
+
+class Ledger(Protocol):
+    """See the module's docstring. `limit` bounds the rows that one call touches."""
+
+    async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]: ...
+
+    async def open_session(
+        self, session: str, worker_id: str, host: str, pid: int, version: str
+    ) -> None: ...
+
+    async def renew(self, session: str) -> None: ...
+
+    async def end_session(self, session: str) -> None: ...
+
+    async def peers(self) -> list[PeerBeat]: ...
+
+    async def mark_lost(self, session: str, seen_beat: int | None) -> bool: ...
+
+    async def lost_sessions(self) -> list[str]: ...
+
+    async def claim(self, session: str, asked: Sequence[Asked], room: int, plan: Plan) -> Claim: ...
+
+    async def held(self, session: str) -> list[LeasedAccount]: ...
+
+    async def record(self, session: str, results: Sequence[Result]) -> Recorded: ...
+
+    async def free(self, limit: int) -> list[Placed]: ...
+
+    async def due(self, limit: int) -> Due: ...
+
+    async def fetch(self, limit: int) -> list[Placed]: ...
+
+    async def passed_by(self, lane: Lane, head: int | None, limit: int) -> list[Placed]: ...
+
+    async def put_back(self, seen: Mapping[str, int]) -> list[Placed]: ...
+
+    async def ping(self) -> None: ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,49 @@
+"""Brings a ledger to the newest schema, with Alembic; and tells which schema it has."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from botrix.errors import LedgerDown
+from botrix.ledger.engine import create_engine
+
+_FOLDER = Path(__file__).parent / "migrations"
+
+
+def config(connection: sa.Connection | None = None) -> Config:
+    """Alembic's configuration, without a file; `connection` is handed to env.py."""
+    made = Config()
+    made.set_main_option("script_location", str(_FOLDER))
+    made.attributes["connection"] = connection
+    return made
+
+
+def newest() -> str:
+    """The revision that this program needs."""
+    head = ScriptDirectory.from_config(config()).get_current_head()
+    assert head is not None
+    return head
+
+
+def upgrade(url: str) -> None:
+    """Runs what is missing, in one transaction. Raises LedgerDown where there is no answer."""
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    asyncio.run(_upgrade(url))
+
+
+async def _upgrade(url: str) -> None:
+    engine = create_engine(url)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(lambda sync: command.upgrade(config(sync), "head"))
+    except (OSError, sa.exc.OperationalError) as error:
+        raise LedgerDown(f"the ledger could not be migrated: {error}; is it up?") from error
+    finally:
+        await engine.dispose()

@@ -1,0 +1,146 @@
+"""The ledger on SQLite: one writer thread, one connection, every verb one immediate transaction.
+
+DESIGN rule: WAL with synchronous=FULL (NORMAL may lose the last commits on power loss), BEGIN
+IMMEDIATE (Python's default mode loses updates), busy_timeout 5 s. The steps of each verb are plain
+functions on a connection, in `sqlite_verbs.py` and `sqlite_claim.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from botrix.errors import LedgerDown
+from botrix.ledger import sqlite_claim, sqlite_verbs
+from botrix.ledger.ledger import (
+    Asked,
+    Claim,
+    Due,
+    PeerBeat,
+    Placed,
+    Plan,
+    Recorded,
+    Submission,
+    Submitted,
+)
+from botrix.model import Lane, LeasedAccount, Result
+
+T = TypeVar("T")
+
+
+class SqliteLedger:
+    """Opens lazily, in its own thread; an error of the file or its lock becomes LedgerDown."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._clock = clock
+        self._db: sqlite3.Connection | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+
+    async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
+        return await self._write(lambda db, now: sqlite_verbs.submit(db, submissions, now))
+
+    async def open_session(
+        self, session: str, worker_id: str, host: str, pid: int, version: str
+    ) -> None:
+        row = (session, worker_id, host, pid, version)
+        await self._write(lambda db, now: sqlite_verbs.open_session(db, row, now))
+
+    async def renew(self, session: str) -> None:
+        await self._write(lambda db, _: sqlite_verbs.renew(db, session))
+
+    async def end_session(self, session: str) -> None:
+        await self._write(lambda db, now: sqlite_verbs.end_session(db, session, now))
+
+    async def peers(self) -> list[PeerBeat]:
+        return await self._read(lambda db, _: sqlite_verbs.peers(db))
+
+    async def mark_lost(self, session: str, seen_beat: int | None) -> bool:
+        return await self._write(
+            lambda db, now: sqlite_verbs.mark_lost(db, session, seen_beat, now)
+        )
+
+    async def lost_sessions(self) -> list[str]:
+        return await self._read(sqlite_verbs.lost_sessions)
+
+    async def claim(self, session: str, asked: Sequence[Asked], room: int, plan: Plan) -> Claim:
+        return await self._write(
+            lambda db, now: sqlite_claim.claim(db, session, asked, room, plan, now)
+        )
+
+    async def held(self, session: str) -> list[LeasedAccount]:
+        return await self._read(lambda db, _: sqlite_claim.held(db, session))
+
+    async def record(self, session: str, results: Sequence[Result]) -> Recorded:
+        return await self._write(lambda db, now: sqlite_verbs.record(db, session, results, now))
+
+    async def free(self, limit: int) -> list[Placed]:
+        return await self._write(lambda db, now: sqlite_verbs.free(db, limit, now))
+
+    async def due(self, limit: int) -> Due:
+        return await self._write(lambda db, now: sqlite_verbs.due(db, limit, now))
+
+    async def fetch(self, limit: int) -> list[Placed]:
+        return await self._read(lambda db, _: sqlite_verbs.fetch(db, limit))
+
+    async def passed_by(self, lane: Lane, head: int | None, limit: int) -> list[Placed]:
+        return await self._read(lambda db, _: sqlite_verbs.passed_by(db, lane, head, limit))
+
+    async def put_back(self, seen: Mapping[str, int]) -> list[Placed]:
+        return await self._write(lambda db, _: sqlite_verbs.put_back(db, seen))
+
+    async def ping(self) -> None:
+        await self._read(lambda db, _: db.execute("SELECT version_num FROM alembic_version"))
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+        self._thread.shutdown()
+
+    async def _write(self, verb: Callable[[sqlite3.Connection, float], T]) -> T:
+        return await self._run(verb, "BEGIN IMMEDIATE")
+
+    async def _read(self, verb: Callable[[sqlite3.Connection, float], T]) -> T:
+        return await self._run(verb, "BEGIN")
+
+    async def _run(self, verb: Callable[[sqlite3.Connection, float], T], begin: str) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._transaction, verb, begin)
+
+    def _transaction(self, verb: Callable[[sqlite3.Connection, float], T], begin: str) -> T:
+        try:
+            db = self._open()
+            db.execute(begin)
+            try:
+                answer = verb(db, self._clock())
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+            return answer
+        except sqlite3.OperationalError as error:
+            raise LedgerDown(
+                f"the ledger {self._path} did not answer ({error}); it is tried again"
+            ) from error
+
+    def _open(self) -> sqlite3.Connection:
+        if self._db is None:
+            if not self._path.exists():
+                raise LedgerDown(f"there is no ledger at {self._path}; run: botrix migrate")
+            db = sqlite3.connect(self._path, isolation_level=None, timeout=5.0)
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA foreign_keys = ON")
+            db.row_factory = sqlite3.Row
+            self._db = db
+        return self._db
+
+    def _close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
