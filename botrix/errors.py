@@ -1,16 +1,16 @@
 """Everything that can go wrong and has a name.
 
-    BotrixError            one line for people: what happened, to which thing, what to do next
-    ├── SettingsError      a setting is missing or cannot be used
-    ├── InvalidInput       a request, a row or an entry cannot be used as it is
-    ├── NotFound           no such job, account or directory
-    ├── Conflict           the thing is in a state that does not allow this
-    ├── LedgerError
-    │   ├── LedgerDown     the database does not answer, or refuses writes for now
-    │   ├── OutcomeUnknown a commit was sent and its answer was lost
-    │   └── SessionLost    this worker's session was declared lost; nothing was written
-    ├── LineDown           the line does not answer, or refuses writes
-    └── DirectoryError     a directory cannot be used (its creator says why)
+BotrixError            one line for people: what happened, to which thing, what to do next
+├── SettingsError      a setting is missing or cannot be used
+├── InvalidInput       a request, a row or an entry cannot be used as it is
+├── NotFound           no such job, account or directory
+├── Conflict           the thing is in a state that does not allow this
+├── LedgerError
+│   ├── LedgerDown     the database does not answer, or refuses writes for now
+│   ├── OutcomeUnknown a commit was sent and its answer was lost
+│   └── SessionLost    this worker's session was declared lost; nothing was written
+├── LineDown           the line does not answer, or refuses writes
+└── DirectoryError     a directory cannot be used (its creator says why)
 """
 
 

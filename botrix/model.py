@@ -224,6 +224,7 @@ class Result:
     detail: str | None = None
     delay: float = 0.0
     counted: bool = True
+    username: str = ""
 
 
 @dataclass(frozen=True, slots=True)

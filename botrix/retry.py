@@ -66,7 +66,8 @@ def _result(
         attempt=account.attempt,
         status=status,
         entry_id=outcome.entry_id,
-        reason=outcome.reason,
+        reason=outcome.reason or (outcome.kind.value if status is AccountStatus.FAILED else None),
+        username=account.person.username,
         detail=outcome.detail,
         delay=delay,
     )

@@ -24,7 +24,9 @@ class Sealer:
 
     def seal(self, password: str, tenant_id: str, tag: str) -> bytes:
         nonce = os.urandom(12)
-        return _VERSION + nonce + self._aead.encrypt(nonce, password.encode(), _bound(tenant_id, tag))
+        return (
+            _VERSION + nonce + self._aead.encrypt(nonce, password.encode(), _bound(tenant_id, tag))
+        )
 
     def unseal(self, sealed: bytes, tenant_id: str, tag: str) -> str:
         """Raises SettingsError where the key is another one or the text was changed."""

@@ -114,6 +114,24 @@ class PeerBeat:
     beat: int
 
 
+@dataclass(frozen=True, slots=True)
+class AccountResult:
+    """An account as the results of a job show it; never a secret."""
+
+    index: int
+    username: str
+    status: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryRow:
+    """A configured destination; `config` is JSON without a secret."""
+
+    kind: str
+    config: str
+
+
 Plan = Callable[[str, str, str | None, range], list[PlannedAccount]]
 """(tenant, job, template, indexes) -> accounts with everything decided; called inside a claim."""
 
@@ -152,6 +170,10 @@ class Ledger(Protocol):
     async def passed_by(self, lane: Lane, head: int | None, limit: int) -> list[Placed]: ...
 
     async def put_back(self, seen: Mapping[str, int]) -> list[Placed]: ...
+
+    async def first_results(self, job_id: str, limit: int) -> list[AccountResult]: ...
+
+    async def directory(self, tenant_id: str, name: str) -> DirectoryRow | None: ...
 
     async def ping(self) -> None: ...
 

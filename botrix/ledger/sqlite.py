@@ -15,11 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from botrix.errors import LedgerDown
+from botrix.errors import LedgerDown, LedgerError
 from botrix.ledger import sqlite_claim, sqlite_verbs
 from botrix.ledger.ledger import (
+    AccountResult,
     Asked,
     Claim,
+    DirectoryRow,
     Due,
     PeerBeat,
     Placed,
@@ -94,6 +96,12 @@ class SqliteLedger:
     async def put_back(self, seen: Mapping[str, int]) -> list[Placed]:
         return await self._write(lambda db, _: sqlite_verbs.put_back(db, seen))
 
+    async def first_results(self, job_id: str, limit: int) -> list[AccountResult]:
+        return await self._read(lambda db, _: sqlite_verbs.first_results(db, job_id, limit))
+
+    async def directory(self, tenant_id: str, name: str) -> DirectoryRow | None:
+        return await self._read(lambda db, _: sqlite_verbs.directory(db, tenant_id, name))
+
     async def ping(self) -> None:
         await self._read(lambda db, _: db.execute("SELECT version_num FROM alembic_version"))
 
@@ -127,6 +135,8 @@ class SqliteLedger:
             raise LedgerDown(
                 f"the ledger {self._path} did not answer ({error}); it is tried again"
             ) from error
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger refused the data: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
         if self._db is None:

@@ -8,7 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from botrix.errors import SessionLost
-from botrix.ledger.ledger import Due, PeerBeat, Placed, Recorded, Submission, Submitted
+from botrix.ledger.ledger import (
+    AccountResult,
+    DirectoryRow,
+    Due,
+    PeerBeat,
+    Placed,
+    Recorded,
+    Submission,
+    Submitted,
+)
 from botrix.model import AccountStatus, JobState, JobStatus, Lane, NewJob, Result
 
 JOB = "id, tenant_id, status, lane, directory, count, created, existing, failed, cancelled, deleted, retried"  # noqa: E501
@@ -296,3 +305,18 @@ def put_back(db: sqlite3.Connection, seen: Mapping[str, int]) -> list[Placed]:
         if row is not None:
             placed.append(Placed(job_id, row[0], Lane(row[1])))
     return placed
+
+
+def directory(db: sqlite3.Connection, tenant_id: str, name: str) -> DirectoryRow | None:
+    row = db.execute(
+        "SELECT kind, config FROM directories WHERE tenant_id = ? AND name = ?", (tenant_id, name)
+    ).fetchone()
+    return None if row is None else DirectoryRow(row[0], row[1])
+
+
+def first_results(db: sqlite3.Connection, job_id: str, limit: int) -> list[AccountResult]:
+    rows = db.execute(
+        "SELECT idx, username, status, reason FROM accounts WHERE job_id = ? ORDER BY idx LIMIT ?",
+        (job_id, limit),
+    )
+    return [AccountResult(*row) for row in rows]

@@ -1,0 +1,1 @@
+"""The ledger: the truth about every job, account, session and outcome."""

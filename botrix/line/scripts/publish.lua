@@ -1,0 +1,17 @@
+-- Shows what became of jobs: status, results and an event for each.
+-- KEYS: 1 channel of events, then a status key and a results key for each job
+-- ARGV: 1 seconds to live, then for each job: status, results or '', event, 'forced' or ''
+-- Answer: how many statuses were written. A final status is overwritten only where forced.
+local final = { completed = true, failed = true, cancelled = true }
+local written = 0
+for i = 2, #KEYS, 2 do
+  local a = (i - 2) * 2 + 2
+  local status, results, event, forced = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
+  if forced == 'forced' or not final[redis.call('GET', KEYS[i]) or ''] then
+    redis.call('SET', KEYS[i], status, 'EX', ARGV[1])
+    if results ~= '' then redis.call('SET', KEYS[i + 1], results, 'EX', ARGV[1]) end
+    redis.call('PUBLISH', KEYS[1], event)
+    written = written + 1
+  end
+end
+return written

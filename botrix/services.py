@@ -1,0 +1,93 @@
+"""Opens ledger, line and creators from Settings, and closes them in reverse. Wiring only."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from botrix.creators import open_creator
+from botrix.creators.creator import Creator
+from botrix.errors import DirectoryError
+from botrix.identity import Planner
+from botrix.ledger.ledger import Ledger, Plan
+from botrix.line.line import Line
+from botrix.model import PlannedAccount, tag_of
+from botrix.sealing import Sealer, load_sealer
+from botrix.settings import Settings
+
+
+def open_ledger(url: str) -> Ledger:
+    """The hot verbs on whichever database the url names; opens lazily."""
+    if url.startswith("sqlite:///"):
+        from botrix.ledger.sqlite import SqliteLedger
+
+        return SqliteLedger(Path(url.removeprefix("sqlite:///")))
+    from botrix.ledger.postgres import PostgresLedger
+
+    return PostgresLedger(url)
+
+
+class Directories:
+    """The creators of the configured directories, opened when first needed."""
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._open: dict[tuple[str, str], Creator] = {}
+
+    async def creator(self, tenant_id: str, name: str) -> Creator:
+        """Raises DirectoryError where the directory is not configured or not usable."""
+        key = (tenant_id, name)
+        if key not in self._open:
+            row = await self._ledger.directory(tenant_id, name)
+            if row is None:
+                raise DirectoryError(f"there is no directory {name!r}; see: botrix directory list")
+            config = json.loads(row.config)
+            if row.kind == "local":
+                config.setdefault("path", str(self._settings.local_directory_file))
+            timeout = self._settings.request_timeout
+            self._open[key] = await open_creator(row.kind, config, timeout=timeout)
+        return self._open[key]
+
+    async def close(self) -> None:
+        for creator in self._open.values():
+            await creator.close()
+        self._open.clear()
+
+
+class Services:
+    """What a process works with. Use as an async context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.sealer: Sealer = load_sealer(settings.sealing_key_file)
+        self.planner = Planner(settings.email_domain)
+        self.ledger = open_ledger(settings.ledger_url)
+        self.line = Line.open(settings.redis_url)
+        self.directories = Directories(settings, self.ledger)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Services:
+        self._stack.push_async_callback(self.ledger.close)
+        self._stack.push_async_callback(self.line.close)
+        self._stack.push_async_callback(self.directories.close)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    @property
+    def plan(self) -> Plan:
+        return self._plan
+
+    def _plan(
+        self, tenant_id: str, job_id: str, template: str | None, indexes: range
+    ) -> list[PlannedAccount]:
+        """Decides everything about new accounts of a generated job."""
+        planned = []
+        for index in indexes:
+            person, password = self.planner.plan_generated(template, index)
+            sealed = self.sealer.seal(password, tenant_id, tag_of(job_id, index))
+            planned.append(PlannedAccount(job_id, index, person, sealed))
+        return planned

@@ -1,0 +1,1 @@
+"""The worker daemon: `ls` here tells what runs in it."""

@@ -1,0 +1,80 @@
+"""One attempt at a batch of accounts: find what may be there already, create the rest, and where an
+answer was lost or a name was taken, look whose entry it is. Never raises for what a directory says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from botrix.creators.creator import Creator, Sighting, Wanted, Whose
+from botrix.model import LeasedAccount, Outcome, OutcomeKind
+
+_LOOK_AGAIN = (OutcomeKind.UNKNOWN, OutcomeKind.CONFLICT)
+
+
+async def attempt(
+    creator: Creator, accounts: Sequence[LeasedAccount], wanted: Sequence[Wanted]
+) -> list[Outcome]:
+    """One outcome for each account, in order."""
+    outcomes: list[Outcome | None] = [None] * len(accounts)
+    await _find_those_in_doubt(creator, accounts, wanted, outcomes)
+    await _create_the_rest(creator, wanted, outcomes)
+    await _look_again(creator, wanted, outcomes)
+    return [outcome or Outcome(OutcomeKind.UNKNOWN, reason="no answer") for outcome in outcomes]
+
+
+async def _find_those_in_doubt(
+    creator: Creator,
+    accounts: Sequence[LeasedAccount],
+    wanted: Sequence[Wanted],
+    outcomes: list[Outcome | None],
+) -> None:
+    doubtful = [i for i, a in enumerate(accounts) if a.find_first or a.find_only]
+    if not doubtful:
+        return
+    sightings = await creator.find([wanted[i] for i in doubtful])
+    for i, sighting in zip(doubtful, sightings, strict=True):
+        if sighting.whose is not Whose.NOBODY:
+            outcomes[i] = _seen(sighting)
+        elif accounts[i].find_only:
+            outcomes[i] = Outcome(OutcomeKind.RETRY, reason="cancelled")
+
+
+async def _create_the_rest(
+    creator: Creator, wanted: Sequence[Wanted], outcomes: list[Outcome | None]
+) -> None:
+    rest = [i for i, outcome in enumerate(outcomes) if outcome is None]
+    if not rest:
+        return
+    created = await creator.create([wanted[i] for i in rest])
+    for i, outcome in zip(rest, created, strict=True):
+        outcomes[i] = outcome
+
+
+async def _look_again(
+    creator: Creator, wanted: Sequence[Wanted], outcomes: list[Outcome | None]
+) -> None:
+    lost = [i for i, o in enumerate(outcomes) if o is not None and o.kind in _LOOK_AGAIN]
+    if not lost:
+        return
+    sightings = await creator.find([wanted[i] for i in lost])
+    for i, sighting in zip(lost, sightings, strict=True):
+        before = outcomes[i]
+        if sighting.whose is not Whose.NOBODY:
+            outcomes[i] = _seen(sighting)
+        elif before is not None and before.kind is OutcomeKind.CONFLICT:
+            # Refused as a duplicate that nobody can see yet: the directory is catching up.
+            outcomes[i] = Outcome(OutcomeKind.UNKNOWN, reason="not visible yet")
+
+
+def _seen(sighting: Sighting) -> Outcome:
+    match sighting.whose:
+        case Whose.OURS:
+            return Outcome(OutcomeKind.CREATED, entry_id=sighting.entry_id)
+        case Whose.OTHER_JOB:
+            return Outcome(OutcomeKind.EXISTING, sighting.entry_id, "created by another job")
+        case Whose.FOREIGN:
+            detail = sighting.detail or "an account of this name exists and is not ours"
+            return Outcome(OutcomeKind.CONFLICT, sighting.entry_id, "name taken", detail)
+        case _:
+            return Outcome(OutcomeKind.UNKNOWN, reason="in doubt", detail=sighting.detail)

@@ -1,0 +1,133 @@
+"""The worker process: signals, one session after another, and why it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Iterator
+
+from botrix.errors import BotrixError, LedgerDown, SessionLost
+from botrix.ledger.ledger import Ledger
+from botrix.log import set_up
+from botrix.services import Services
+from botrix.settings import Settings
+from botrix.worker.session import Session
+from botrix.worker.stats import Stats
+
+_log = logging.getLogger(__name__)
+
+
+def main(settings: Settings) -> int:
+    """Runs until SIGTERM or SIGINT; 0 where it ended in order, 1 where a part failed."""
+    set_up(settings.log_level)
+    try:
+        return _runner().run(_work(settings))
+    except BotrixError as error:
+        _log.error("the worker ended: %s", error)
+        return 1
+
+
+def _runner() -> asyncio.Runner:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.Runner()
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+async def _work(settings: Settings) -> int:
+    stopping, hurry = asyncio.Event(), asyncio.Event()
+    with _signals(stopping, hurry):
+        async with Services(settings) as services:
+            worker_id = await _own_id(services.ledger, settings.worker_id, stopping)
+            stats = Stats()
+            while not stopping.is_set():
+                session = Session(services, worker_id, stats)
+                if not await _opened(session, stopping):
+                    break
+                try:
+                    await session.run(stopping)
+                except SessionLost as error:
+                    _log.warning("session lost: %s", error, extra={"session": session.id})
+                    await session.abandon()
+                    continue
+                except Exception as error:
+                    _log.error("a part failed: %r", error, exc_info=True)
+                    await session.abandon()
+                    return 1
+                await session.drain(settings.grace, hurry)
+    _log.info("worker ended", extra={"worker": settings.worker_id})
+    return 0
+
+
+async def _opened(session: Session, stopping: asyncio.Event) -> bool:
+    """Waits for the ledger for ever: a worker never needs a restart."""
+    said = False
+    while not stopping.is_set():
+        try:
+            await session.open()
+        except LedgerDown as error:
+            if not said:
+                _log.warning("waiting for the ledger: %s", error)
+                said = True
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), 1.0)
+        else:
+            return True
+    return False
+
+
+async def _own_id(ledger: Ledger, wanted: str, stopping: asyncio.Event) -> str:
+    """A second live worker of the same id gets a suffix; a dead one of this host is declared lost."""
+    while not stopping.is_set():
+        try:
+            peers = await ledger.peers()
+        except LedgerDown:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), 1.0)
+            continue
+        taken = set()
+        for peer in peers:
+            if peer.host == socket.gethostname() and not _alive(peer.pid):
+                await ledger.mark_lost(peer.id, peer.beat)
+            else:
+                taken.add(peer.worker_id)
+        if wanted not in taken:
+            return wanted
+        number = next(n for n in range(2, 10_000) if f"{wanted}-{n}" not in taken)
+        _log.warning("worker id %s is in use; this one is %s-%d", wanted, wanted, number)
+        return f"{wanted}-{number}"
+    return wanted
+
+
+def _alive(pid: int) -> bool:
+    if pid == os.getpid():
+        return False  # an earlier life of a container's process 1
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def _signals(stopping: asyncio.Event, hurry: asyncio.Event) -> Iterator[None]:
+    """The first signal drains, the second hands back at once."""
+    loop = asyncio.get_running_loop()
+
+    def heard() -> None:
+        (hurry if stopping.is_set() else stopping).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, heard)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,185 @@
+"""One pump: take entries from the line, claim their accounts in the ledger, settle the taken list.
+
+While the line is down the pump fetches from the ledger instead, and looks at the line again each
+second. A settle whose answer was lost is said again before the next take: the script can tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from botrix.errors import LedgerDown, LedgerError, LineDown, SessionLost
+from botrix.ledger.ledger import Asked, Claim, Ledger, Plan, Ruling, Verdict
+from botrix.line.entries import Entry, decode, encode
+from botrix.line.line import Back, Line, Rejected, Taken
+from botrix.model import NewJob, Source
+from botrix.worker.desk import Desk
+from botrix.worker.events import update
+
+_log = logging.getLogger(__name__)
+_LARGEST_TAKE = 256
+PUMPS = (1, 2)
+_WITHOUT_LINE = 1.0
+
+
+@dataclass(slots=True)
+class _Settle:
+    back: list[Back]
+    rejected: list[Rejected]
+
+
+class Pump:
+    """interval: seconds to wait where nothing could be claimed; a wake-up comes from `wait`."""
+
+    interval = 0.05
+
+    def __init__(
+        self,
+        number: int,
+        session: str,
+        ledger: Ledger,
+        line: Line,
+        desk: Desk,
+        plan: Plan,
+        tries: int,
+    ) -> None:
+        self.name = f"pump-{number}"
+        self._number = str(number)
+        self._session = session
+        self._ledger = ledger
+        self._line = line
+        self._desk = desk
+        self._plan = plan
+        self._tries = tries
+        self._unsettled: _Settle | None = None
+        self._line_again_at = 0.0
+        self._accounts_per_entry = 1.0
+        self.accept_raw = True
+        self.shared = asyncio.Lock()  # replaced by one that all pumps of a session share
+
+    async def tick(self) -> bool:
+        """One turn. True where something was claimed."""
+        await self._desk.has_room()
+        if time.monotonic() >= self._line_again_at:
+            try:
+                return await self._turn_with_line()
+            except LineDown as error:
+                if self._line_again_at == 0.0:
+                    _log.warning("working without the line: %s", error)
+                self._line_again_at = time.monotonic() + _WITHOUT_LINE
+        return await self._turn_without_line()
+
+    async def _turn_with_line(self) -> bool:
+        taken = await self._take()
+        if not taken:
+            await self._line.wait(5.0)
+            return True
+        self._line_again_at = 0.0
+        asked, rejected = self._read(taken)
+        claim = await self._claim([entry for _, entry in asked], rejected_by_ledger := [])
+        backs = self._rulings(asked, claim, rejected)
+        rejected += [Rejected(raw, reason) for raw, reason in rejected_by_ledger]
+        self._unsettled = _Settle(backs, rejected)
+        await self._publish(claim)
+        return bool(claim.accounts) or any(r.verdict is not Verdict.OVER for r in claim.rulings)
+
+    async def _take(self) -> list[Taken]:
+        n = self._take_size()
+        if self._unsettled is None:
+            return await self._line.take(self._session, self._number, n)
+        pending = self._unsettled
+        taken = await self._line.settle_and_take(
+            self._session, self._number, pending.back, pending.rejected, n
+        )
+        self._unsettled = None
+        return taken
+
+    def _take_size(self) -> int:
+        """As many entries as there is room for, judged by what the last ones brought."""
+        return max(1, min(_LARGEST_TAKE, int(self._desk.room / self._accounts_per_entry)))
+
+    def _read(self, taken: Sequence[Taken]) -> tuple[list[tuple[Taken, Asked]], list[Rejected]]:
+        good: list[tuple[Taken, Asked]] = []
+        bad: list[Rejected] = []
+        seen: set[str] = set()
+        for one in taken:
+            entry = decode(one.raw)
+            if isinstance(entry, str):
+                bad.append(Rejected(one.raw, entry))
+            elif entry.place is None and not self.accept_raw:
+                bad.append(Rejected(one.raw, "raw entries are switched off"))
+            elif entry.id not in seen:
+                seen.add(entry.id)
+                good.append((one, self._asked(entry, one)))
+        return good, bad
+
+    def _asked(self, entry: Entry, taken: Taken) -> Asked:
+        if entry.place is not None:
+            return Asked(entry.id, entry.place)
+        job = NewJob(
+            entry.id, entry.count or 1, Source.RAW, taken.lane, entry.directory or "local",
+            entry.template, tries=self._tries,
+        )  # fmt: skip
+        return Asked(entry.id, raw=job)
+
+    async def _claim(self, asked: list[Asked], refused: list[tuple[bytes, str]]) -> Claim:
+        """Repeats one by one where the ledger refused the data, so that one culprit harms no other."""
+        try:
+            claim = await self._claim_within_room(asked)
+        except (LedgerDown, SessionLost):
+            raise
+        except LedgerError:
+            claim = Claim()
+            for one in asked:
+                try:
+                    part = await self._claim_within_room([one])
+                except (LedgerDown, SessionLost):
+                    raise
+                except LedgerError as error:
+                    part = Claim([Ruling(one.id, Verdict.REJECTED, reason=str(error))])
+                claim.rulings.extend(part.rulings)
+                claim.accounts.extend(part.accounts)
+                claim.started.extend(part.started)
+        if asked:
+            self._accounts_per_entry = max(1.0, len(claim.accounts) / len(asked))
+        return claim
+
+    async def _claim_within_room(self, asked: list[Asked]) -> Claim:
+        async with self.shared:  # two pumps must not both count on the same room
+            room = min(500, self._desk.room) if len(asked) < 2 else self._desk.room
+            claim = await self._ledger.claim(self._session, asked, room, self._plan)
+            self._desk.add(claim.accounts)
+        return claim
+
+    def _rulings(
+        self, asked: Sequence[tuple[Taken, Asked]], claim: Claim, rejected: list[Rejected]
+    ) -> list[Back]:
+        backs: list[Back] = []
+        for (taken, _), ruling in zip(asked, claim.rulings, strict=True):
+            match ruling.verdict:
+                case Verdict.TAKEN if ruling.back is not None:
+                    backs.append(Back(ruling.lane, encode(ruling.id, ruling.back), head=False))
+                case Verdict.OVER:
+                    backs.append(Back(taken.lane, taken.raw, head=True))
+                case Verdict.LOCKED:
+                    backs.append(Back(taken.lane, taken.raw, head=False))
+                case Verdict.REJECTED:
+                    rejected.append(Rejected(taken.raw, ruling.reason))
+                case _:
+                    pass
+        return backs
+
+    async def _publish(self, claim: Claim) -> None:
+        if claim.started:
+            await self._line.publish([update(job) for job in claim.started])
+
+    async def _turn_without_line(self) -> bool:
+        placed = await self._ledger.fetch(self._take_size())
+        claim = await self._claim([Asked(job.id, job.place) for job in placed], [])
+        if not claim.accounts:
+            await asyncio.sleep(0.5)
+        return bool(claim.accounts)

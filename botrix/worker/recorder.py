@@ -1,0 +1,110 @@
+"""Group commit of results: whatever arrives during one flush goes into the next.
+
+A flush that the ledger did not answer is repeated as it is; a result is accepted once at most,
+because it is compared with session and attempt. What moved is then published to the line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from botrix.errors import LedgerDown, LineDown
+from botrix.ledger.ledger import AccountResult, Ledger, Recorded
+from botrix.line.line import Line, Update
+from botrix.model import FINAL_JOB, AccountStatus, JobState, JobStatus, Result
+from botrix.worker.events import SHOWN_ACCOUNTS, update
+from botrix.worker.stats import Stats
+
+_log = logging.getLogger(__name__)
+_LARGEST_FLUSH = 500
+
+
+class Recorder:
+    """`released(n)` is told how many accounts are off this worker's hands after each flush."""
+
+    name = "recorder"
+    interval = 0.0
+
+    def __init__(
+        self,
+        session: str,
+        ledger: Ledger,
+        line: Line,
+        stats: Stats,
+        released: Callable[[int], None],
+    ) -> None:
+        self._session = session
+        self._ledger = ledger
+        self._line = line
+        self._stats = stats
+        self._released = released
+        self._waiting: deque[Result] = deque()
+        self._arrived = asyncio.Event()
+        self._batch: list[Result] = []
+
+    def put(self, results: list[Result]) -> None:
+        self._waiting.extend(results)
+        self._arrived.set()
+
+    def empty(self) -> bool:
+        return not self._waiting and not self._batch
+
+    async def tick(self) -> bool:
+        await self._arrived.wait()
+        await self.flush()
+        return True
+
+    async def flush(self) -> None:
+        """One transaction. Keeps its batch where the ledger is down (LedgerDown passes through)."""
+        if not self._batch:
+            size = min(_LARGEST_FLUSH, len(self._waiting))
+            self._batch = [self._waiting.popleft() for _ in range(size)]
+        if self._batch:
+            recorded = await self._ledger.record(self._session, self._batch)
+            done, self._batch = self._batch, []
+            self._count(done, recorded)
+            self._released(len(done))
+            await self._publish(done, recorded)
+        if not self._waiting:
+            self._arrived.clear()
+
+    def _count(self, done: list[Result], recorded: Recorded) -> None:
+        stats = self._stats
+        for result in done:
+            match result.status:
+                case AccountStatus.CREATED | AccountStatus.EXISTING:
+                    stats.accounts_created += 1
+                case AccountStatus.FAILED:
+                    stats.accounts_failed += 1
+                case AccountStatus.PLANNED | AccountStatus.UNSURE:
+                    stats.accounts_retried += int(result.counted)
+                case _:
+                    pass
+        for job in recorded.jobs:
+            if job.status in FINAL_JOB:
+                stats.jobs_processed += 1
+                stats.jobs_succeeded += job.status == JobStatus.COMPLETED
+                stats.jobs_failed += job.status == JobStatus.FAILED
+        if recorded.stale:
+            stats.stale += len(recorded.stale)
+            _log.warning("results refused as stale", extra={"accounts": recorded.stale[:10]})
+
+    async def _publish(self, done: list[Result], recorded: Recorded) -> None:
+        try:
+            await self._line.publish([await self._update(job, done) for job in recorded.jobs])
+        except (LineDown, LedgerDown) as error:
+            _log.debug("not published: %s", error)
+
+    async def _update(self, job: JobState, done: list[Result]) -> Update:
+        if job.status not in FINAL_JOB:
+            return update(job)
+        if job.count == 1:  # the common case needs no second look at the ledger
+            return update(job, [_shown(r) for r in done if r.job_id == job.id])
+        return update(job, await self._ledger.first_results(job.id, SHOWN_ACCOUNTS))
+
+
+def _shown(result: Result) -> AccountResult:
+    return AccountResult(result.index, result.username, result.status.value, result.reason)

@@ -1,0 +1,159 @@
+"""One session: one life of a worker process, with all its parts. Accounts are leased to it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import secrets
+import socket
+from collections.abc import Coroutine
+from typing import Any
+
+from botrix import __version__
+from botrix.errors import LedgerDown, LineDown, SessionLost
+from botrix.line.line import Placing
+from botrix.retry import Backoff
+from botrix.services import Services
+from botrix.worker.desk import Desk, cut_short
+from botrix.worker.dispatcher import Dispatcher
+from botrix.worker.heartbeat import Heartbeat
+from botrix.worker.parts import Part, run
+from botrix.worker.peers import Peers
+from botrix.worker.pulse import Pulse
+from botrix.worker.pump import PUMPS, Pump
+from botrix.worker.recorder import Recorder
+from botrix.worker.stats import Stats
+
+_log = logging.getLogger(__name__)
+
+
+class Session:
+    """Builds the parts of one session, runs them, and ends it in order."""
+
+    def __init__(self, services: Services, worker_id: str, stats: Stats) -> None:
+        settings = services.settings
+        self.id = f"s{secrets.token_hex(8)}"
+        self.worker_id = worker_id
+        self._services = services
+        self._stats = stats
+        self._rng = random.Random()  # noqa: S311  jitter is no secret
+        self._ledger, self._line = services.ledger, services.line
+        backoff = Backoff(settings.backoff_base, settings.backoff_cap)
+        self._desk = Desk(
+            services.directories, services.sealer, backoff, settings.capacity, self._rng
+        )
+        self._recorder = Recorder(self.id, self._ledger, self._line, stats, self._desk.released)
+        self._desk.recorder = self._recorder
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def open(self) -> None:
+        pid, host = os.getpid(), socket.gethostname()
+        await self._ledger.open_session(self.id, self.worker_id, host, pid, __version__)
+        _log.info("session started", extra={"session": self.id, "worker": self.worker_id})
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Until `stopping`. Raises SessionLost where a peer or the lease ended it, and whatever
+        a part died of."""
+        for part in self._parts():
+            self._start(part.name, run(part, self._rng))
+        self._start("desk", self._desk.watch())
+        stop = asyncio.create_task(stopping.wait())
+        try:
+            await asyncio.wait([stop, *self._tasks.values()], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+        for task in self._tasks.values():
+            if task.done():
+                task.result()
+
+    async def drain(self, grace: float, hurry: asyncio.Event) -> None:
+        """The order of shutdown is important: stop taking; hand back what nobody began, so that
+        peers have it at once; finish what is under way; record it; only then end the session, for
+        an ended session can record nothing."""
+        await self._cancel(*(name for name in self._tasks if name.startswith("pump")))
+        await self._hand_back(begun=False)
+        await _either(self._desk.idle(), hurry.wait(), grace)
+        await self._hand_back(begun=True)
+        await self._cancel("recorder")
+        await self._flush(grace)
+        await self._cancel(*self._tasks)
+        await self._end()
+
+    async def abandon(self) -> None:
+        """The session is lost: stop everything at once; nothing of it would be accepted."""
+        await self._desk.close()
+        await self._cancel(*self._tasks)
+
+    def _parts(self) -> list[Part]:
+        settings, ledger, line = self._services.settings, self._ledger, self._line
+        lock, tries = asyncio.Lock(), settings.max_retries + 1
+        pumps = [
+            Pump(n, self.id, ledger, line, self._desk, self._services.plan, tries) for n in PUMPS
+        ]
+        for pump in pumps:
+            pump.shared, pump.accept_raw = lock, settings.accept_raw
+        describe = self._describe
+        return [
+            Pulse(self.id, ledger, settings.beat, settings.lease),
+            Peers(self.id, ledger, settings.lease),
+            Dispatcher(ledger, line, min(1.0, settings.lease / 10)),
+            Heartbeat(self.worker_id, line, settings.health_check_interval, describe),
+            self._recorder,
+            *pumps,
+        ]
+
+    def _describe(self) -> dict[str, object]:
+        return {
+            "worker_id": self.worker_id,
+            "session": self.id,
+            "status": "running",
+            "held": self._desk.held(),
+            **self._stats.summary(),
+            "current_job": self._desk.current_job(),
+            "version": __version__,
+        }
+
+    async def _hand_back(self, *, begun: bool) -> None:
+        if begun:
+            await self._desk.close()
+        accounts = self._desk.under_way() if begun else self._desk.take_waiting()
+        self._recorder.put([cut_short(account, begun) for account in accounts])
+
+    async def _flush(self, grace: float) -> None:
+        try:
+            async with asyncio.timeout(max(1.0, grace / 4)):
+                while not self._recorder.empty():
+                    await self._recorder.flush()
+                placed = (await self._ledger.due(500)).placed
+                await self._line.push([Placing(p.id, p.place, p.lane) for p in placed])
+        except (LedgerDown, LineDown, SessionLost, TimeoutError) as error:
+            _log.warning("not all could be handed back; peers will find it: %s", error)
+
+    async def _end(self) -> None:
+        try:
+            await self._ledger.end_session(self.id)
+            await self._line.give_back(self.id, [str(n) for n in PUMPS])
+            await self._line.forget_worker(self.worker_id)
+        except (LedgerDown, LineDown) as error:
+            _log.warning("the session did not end in order; peers will: %s", error)
+
+    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks[name] = asyncio.create_task(work, name=name)
+
+    async def _cancel(self, *names: str) -> None:
+        tasks = [self._tasks.pop(name) for name in list(names) if name in self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _either(
+    first: Coroutine[Any, Any, Any], second: Coroutine[Any, Any, Any], timeout: float
+) -> None:
+    tasks = [asyncio.ensure_future(first), asyncio.ensure_future(second)]
+    await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
