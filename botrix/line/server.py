@@ -45,7 +45,7 @@ class LineServer:
         for folder in (self._data, self._socket.parent):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._socket.unlink(missing_ok=True)
-        await asyncio.to_thread(self._launch)
+        self._launch()  # by the main thread: its end, not a pool thread's, ends the server
         await self._until_ready()
 
     async def stop(self) -> None:

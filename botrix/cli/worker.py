@@ -1,0 +1,27 @@
+"""`botrix worker`, which is also `python -m workers.worker_daemon`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from botrix.errors import BotrixError
+from botrix.settings import Settings
+
+
+@click.command()
+@click.option("--worker-id", help="Name of this worker; a second live one gets a suffix.")
+@click.option("--redis-url", help="The line: redis://, rediss:// or unix://.")
+@click.option("--ledger-url", help="The ledger: sqlite:///FILE or postgresql://…")
+@click.option("--max-retries", type=click.IntRange(0, 100), help="Retries per account (3).")
+@click.option("--health-check-interval", type=float, help="Seconds between heartbeats (30).")
+def worker(**given: object) -> None:
+    """Run one worker until SIGTERM or Ctrl-C; a second signal hands back at once."""
+    from botrix.worker.daemon import main
+
+    try:
+        settings = Settings.read(**given)
+        sys.exit(main(settings))
+    except BotrixError as error:
+        raise click.ClickException(str(error)) from None

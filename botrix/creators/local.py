@@ -1,0 +1,208 @@
+"""The `local` directory: a SQLite database of its own, as an identity store on this host would be.
+
+Its unique key is the user name, folded (NFKC, case-folded; RFC 8265). Passwords are kept as
+argon2id with 19 MiB and two passes (OWASP, Password Storage), which allows some tens of accounts a
+second and core: that is the price of a hash that is worth having.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import sqlite3
+import time
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
+
+from botrix.creators.creator import Check, Sighting, Wanted, Whose
+from botrix.errors import DirectoryError
+from botrix.model import Outcome, OutcomeKind
+
+T = TypeVar("T")
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (
+  entry_id TEXT PRIMARY KEY,
+  username_key TEXT NOT NULL UNIQUE,
+  username TEXT NOT NULL,
+  tag TEXT NOT NULL,
+  email TEXT NOT NULL,
+  given_name TEXT NOT NULL,
+  family_name TEXT NOT NULL,
+  display_name TEXT NOT NULL,
+  password_hash TEXT NOT NULL,
+  active INTEGER NOT NULL DEFAULT 1,
+  created_at REAL NOT NULL
+) STRICT
+"""
+_INSERT = (
+    "INSERT INTO entries (entry_id, username_key, username, tag, email, given_name, family_name,"
+    " display_name, password_hash, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (username_key) DO NOTHING"
+)
+
+
+async def open_creator(config: Mapping[str, Any], timeout: float) -> LocalCreator:
+    """config: {"path": file}. Makes the file where there is none."""
+    unknown = set(config) - {"path"}
+    if unknown or "path" not in config:
+        raise DirectoryError("a local directory is configured by `path` alone; correct its settings")
+    creator = LocalCreator(Path(config["path"]), timeout)
+    await creator.prepare()
+    return creator
+
+
+class LocalCreator:
+    """Several processes may share the file; each batch is one transaction."""
+
+    kind = "local"
+    unique_key = "username"
+    batch = 16
+    concurrency = 2
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        self._path = path
+        self._timeout = timeout
+        self._db: sqlite3.Connection | None = None
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="local-directory")
+        self._hashers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="argon2")
+
+    async def prepare(self) -> None:
+        try:
+            await self._run(lambda db: db.execute(_SCHEMA))
+        except sqlite3.Error as error:
+            raise DirectoryError(f"the directory file {self._path} cannot be used: {error}") from error
+
+    async def check(self) -> Check:
+        n = await self._run(lambda db: db.execute("SELECT count(*) FROM entries").fetchone()[0])
+        return Check(True, (f"{n} entries in {self._path}", "refuses a second account of a name"))
+
+    async def find(self, wanted: Sequence[Wanted]) -> Sequence[Sighting]:
+        try:
+            return await self._run(lambda db: [_sighting(db, one) for one in wanted])
+        except sqlite3.Error as error:
+            return [Sighting(Whose.UNSURE, detail=str(error))] * len(wanted)
+
+    async def create(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]:
+        loop = asyncio.get_running_loop()
+        hashes = await asyncio.gather(
+            *(loop.run_in_executor(self._hashers, _HASHER.hash, one.password) for one in wanted)
+        )
+        try:
+            return await self._run(lambda db: _create(db, wanted, hashes))
+        except sqlite3.Error as error:
+            return [Outcome(OutcomeKind.UNKNOWN, reason="directory", detail=str(error))] * len(wanted)
+
+    async def set_password(self, entry_id: str, password: str) -> Outcome:
+        loop = asyncio.get_running_loop()
+        text = await loop.run_in_executor(self._hashers, _HASHER.hash, password)
+        return await self._change("UPDATE entries SET password_hash = ? WHERE entry_id = ?", text, entry_id)
+
+    async def disable(self, entry_id: str) -> Outcome:
+        return await self._change("UPDATE entries SET active = 0 WHERE entry_id = ?", entry_id)
+
+    async def delete(self, entry_id: str) -> Outcome:
+        return await self._change("DELETE FROM entries WHERE entry_id = ?", entry_id)
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._close)
+        self._writer.shutdown()
+        self._hashers.shutdown()
+
+    async def _change(self, sql: str, *values: str) -> Outcome:
+        """CREATED stands for done: the entry is as was asked."""
+        try:
+            n = await self._run(lambda db: db.execute(sql, values).rowcount)
+        except sqlite3.Error as error:
+            return Outcome(OutcomeKind.UNKNOWN, reason="directory", detail=str(error))
+        if n == 0:
+            return Outcome(OutcomeKind.REJECTED, reason="no such entry")
+        return Outcome(OutcomeKind.CREATED, entry_id=values[-1])
+
+    async def _run(self, step: Callable[[sqlite3.Connection], T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writer, self._transaction, step)
+
+    def _transaction(self, step: Callable[[sqlite3.Connection], T]) -> T:
+        db = self._open()
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            answer = step(db)
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        db.execute("COMMIT")
+        return answer
+
+    def _open(self) -> sqlite3.Connection:
+        if self._db is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            db = sqlite3.connect(self._path, isolation_level=None, timeout=self._timeout)
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            self._db = db
+        return self._db
+
+    def _close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+
+
+def _create(db: sqlite3.Connection, wanted: Sequence[Wanted], hashes: Sequence[str]) -> list[Outcome]:
+    outcomes = []
+    for one, text in zip(wanted, hashes, strict=True):
+        entry_id, p = secrets.token_hex(12), one.person
+        row = (
+            entry_id, folded(p.username), p.username, one.tag, p.email, p.given_name,
+            p.family_name, p.display_name, text, time.time(),
+        )  # fmt: skip
+        if db.execute(_INSERT, row).rowcount == 1:
+            outcomes.append(Outcome(OutcomeKind.CREATED, entry_id))
+        else:
+            outcomes.append(Outcome(OutcomeKind.CONFLICT, reason="name taken"))
+    return outcomes
+
+
+def _sighting(db: sqlite3.Connection, one: Wanted) -> Sighting:
+    row = db.execute(
+        "SELECT entry_id, tag FROM entries WHERE username_key = ?", (folded(one.person.username),)
+    ).fetchone()
+    if row is None:
+        return Sighting(Whose.NOBODY)
+    entry_id, tag = row
+    if tag == one.tag:
+        return Sighting(Whose.OURS, entry_id)
+    whose = Whose.OTHER_JOB if tag.startswith("botrix:") else Whose.FOREIGN
+    return Sighting(whose, entry_id)
+
+
+def folded(username: str) -> str:
+    """The form in which two user names are the same."""
+    return unicodedata.normalize("NFKC", username).casefold()
+
+
+def verify(path: Path, username: str, password: str) -> bool:
+    """Whether the password logs in, as a program that uses the directory would ask."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        row = db.execute(
+            "SELECT password_hash FROM entries WHERE username_key = ? AND active",
+            (folded(username),),
+        ).fetchone()
+    try:
+        return row is not None and _HASHER.verify(row[0], password)
+    except (VerifyMismatchError, InvalidHashError):
+        return False
+
+
+def count_tags(path: Path) -> dict[str, int]:
+    """How many entries bear each tag."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        return dict(db.execute("SELECT tag, count(*) FROM entries GROUP BY tag"))
