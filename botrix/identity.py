@@ -34,11 +34,9 @@ _STRONG = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])(?=.*[-_])[A-Za-z0-9]")
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _BASE32_PAIRS = tuple(a + b for a in _BASE32 for b in _BASE32)
 _NO_ACCENT_TO_DROP = str.maketrans(
-    {
-        "ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th",
-        "ı": "i", "ħ": "h", "ŧ": "t", "ŋ": "n", "ĸ": "k", "ə": "e",
-    }
-)  # fmt: skip
+    {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th"}
+    | {"ı": "i", "ħ": "h", "ŧ": "t", "ŋ": "n", "ĸ": "k", "ə": "e"}
+)
 
 
 class _Piece(NamedTuple):
@@ -68,7 +66,7 @@ def username_problem(username: str) -> str | None:
     if len(username) > MAX_USERNAME:
         return f"can be {len(username)} characters long; shorten it to {MAX_USERNAME}"
     if foreign := _FOREIGN.search(username):
-        return f"contains {ascii(foreign[0])}; use only a-z, 0-9 and . _ - @ +"
+        return f"contains {foreign[0]!a}; use only a-z, 0-9 and . _ - @ +"
     if not _SHAPE.fullmatch(username):
         return (
             "is neither a name nor an address; start with a letter or digit, "
@@ -101,16 +99,14 @@ def _piece(template: str, found: re.Match[str]) -> _Piece:
         return _Piece(placeholder)
     if number := _NUMBER.fullmatch(placeholder):
         return _Piece("n", width=int(number[1] or 0))
-    raise _refused(template, f"has the unknown placeholder {ascii(found[0][:40])}; {_HELP}")
+    raise _refused(template, f"has the unknown placeholder {found[0][:40]!a}; {_HELP}")
 
 
 def _refused(template: str | None, problem: str) -> InvalidInput:
-    return InvalidInput(f"the template {ascii((template or DEFAULT_TEMPLATE)[:80])} {problem}")
+    return InvalidInput(f"the template {(template or DEFAULT_TEMPLATE)[:80]!a} {problem}")
 
 
-def _rendered(
-    pieces: tuple[_Piece, ...], number: int, given: str, family: str, random: str
-) -> str:
+def _rendered(pieces: tuple[_Piece, ...], number: int, given: str, family: str, random: str) -> str:
     parts = []
     for kind, text, width in pieces:
         if kind == "text":
@@ -138,7 +134,7 @@ class Planner:
 
     def __init__(self, email_domain: str, rng: Random | None = None) -> None:
         if not _DOMAIN.fullmatch(email_domain):
-            raise SettingsError(f"{ascii(email_domain)} is no e-mail domain; name one: example.org")
+            raise SettingsError(f"{email_domain!a} is no e-mail domain; name one: example.org")
         self._domain = email_domain
         self._bits = (rng or secrets.SystemRandom()).getrandbits
         self._given, self._family = _load_names()
@@ -162,7 +158,7 @@ class Planner:
         """
         username = known.username.lower() or _derived_username(known)
         if problem := username_problem(username):
-            raise InvalidInput(f"the username {ascii(username[:80])} {problem}")
+            raise InvalidInput(f"the username {username[:80]!a} {problem}")
         full_name = f"{known.given_name} {known.family_name}".strip()
         return Person(
             username,
@@ -179,9 +175,9 @@ class Planner:
 def new_password() -> str:
     """24 characters with a lower-case and an upper-case letter, a digit and one of "-_".
 
-    18 random bytes are 144 bits. A draw is kept with a chance above 1/2 (a third of a percent
-    more and it would be 0.51), so that whoever knows the rule still faces more than 142 bits. It
-    begins with a letter or digit: spreadsheets and command lines read more into a leading "-".
+    18 random bytes are 144 bits, and nearly half of all draws are kept (0.49), so that whoever
+    knows the rule still faces 142.9 bits: well over 128. The first character is a letter or digit,
+    because spreadsheets and command lines read more into a leading "-".
     """
     while not _STRONG.match(password := secrets.token_urlsafe(18)):
         pass
@@ -190,7 +186,7 @@ def new_password() -> str:
 
 def transliterated(text: str) -> str:
     """In lower-case ASCII; "" where a letter has no ASCII form (a made-up one helps nobody)."""
-    parts = unicodedata.normalize("NFKD", text.lower().translate(_NO_ACCENT_TO_DROP))
+    parts = unicodedata.normalize("NFKD", text).lower().translate(_NO_ACCENT_TO_DROP)
     if any(char.isalpha() and not char.isascii() for char in parts):
         return ""
     return parts.encode("ascii", "ignore").decode()
@@ -228,7 +224,7 @@ def _base32(bits: int) -> str:
 
 def _load_names() -> tuple[list[_Name], list[_Name]]:
     """About 1,000 given and 1,000 family names: the same ones in every process."""
-    from mimesis import Person as Names  # a quarter of the start-up time, and not for the CLI
+    from mimesis import Person as Names  # here, as only planners need its 6 MB
     from mimesis.locales import Locale
 
     given: set[str] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -16,7 +17,7 @@ from botrix.settings import Settings
 @click.option("--ledger-url", help="The ledger: sqlite:///FILE or postgresql://…")
 @click.option("--max-retries", type=click.IntRange(0, 100), help="Retries per account (3).")
 @click.option("--health-check-interval", type=float, help="Seconds between heartbeats (30).")
-def worker(**given: object) -> None:
+def worker(**given: Any) -> None:
     """Run one worker until SIGTERM or Ctrl-C; a second signal hands back at once."""
     from botrix.worker.daemon import main
 

@@ -54,7 +54,9 @@ async def open_creator(config: Mapping[str, Any], timeout: float) -> LocalCreato
     """config: {"path": file}. Makes the file where there is none."""
     unknown = set(config) - {"path"}
     if unknown or "path" not in config:
-        raise DirectoryError("a local directory is configured by `path` alone; correct its settings")
+        raise DirectoryError(
+            "a local directory is configured by `path` alone; correct its settings"
+        )
     creator = LocalCreator(Path(config["path"]), timeout)
     await creator.prepare()
     return creator
@@ -79,7 +81,9 @@ class LocalCreator:
         try:
             await self._run(lambda db: db.execute(_SCHEMA))
         except sqlite3.Error as error:
-            raise DirectoryError(f"the directory file {self._path} cannot be used: {error}") from error
+            raise DirectoryError(
+                f"the directory file {self._path} cannot be used: {error}"
+            ) from error
 
     async def check(self) -> Check:
         n = await self._run(lambda db: db.execute("SELECT count(*) FROM entries").fetchone()[0])
@@ -99,12 +103,16 @@ class LocalCreator:
         try:
             return await self._run(lambda db: _create(db, wanted, hashes))
         except sqlite3.Error as error:
-            return [Outcome(OutcomeKind.UNKNOWN, reason="directory", detail=str(error))] * len(wanted)
+            return [Outcome(OutcomeKind.UNKNOWN, reason="directory", detail=str(error))] * len(
+                wanted
+            )
 
     async def set_password(self, entry_id: str, password: str) -> Outcome:
         loop = asyncio.get_running_loop()
         text = await loop.run_in_executor(self._hashers, _HASHER.hash, password)
-        return await self._change("UPDATE entries SET password_hash = ? WHERE entry_id = ?", text, entry_id)
+        return await self._change(
+            "UPDATE entries SET password_hash = ? WHERE entry_id = ?", text, entry_id
+        )
 
     async def disable(self, entry_id: str) -> Outcome:
         return await self._change("UPDATE entries SET active = 0 WHERE entry_id = ?", entry_id)
@@ -156,7 +164,9 @@ class LocalCreator:
             self._db.close()
 
 
-def _create(db: sqlite3.Connection, wanted: Sequence[Wanted], hashes: Sequence[str]) -> list[Outcome]:
+def _create(
+    db: sqlite3.Connection, wanted: Sequence[Wanted], hashes: Sequence[str]
+) -> list[Outcome]:
     outcomes = []
     for one, text in zip(wanted, hashes, strict=True):
         entry_id, p = secrets.token_hex(12), one.person

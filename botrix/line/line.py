@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -34,7 +34,6 @@ from botrix.line import keys
 from botrix.line.entries import LONGEST, encode
 from botrix.model import Lane
 
-T = TypeVar("T")
 _SCRIPTS = Path(__file__).parent / "scripts"
 _LETTER = {"h": Lane.HIGH, "n": Lane.NORMAL, "l": Lane.LOW}
 _NUMBER = {Lane.HIGH: "1", Lane.NORMAL: "2", Lane.LOW: "3"}
@@ -210,7 +209,8 @@ class Line:
 
     async def heads(self, lane: Lane, n: int) -> list[bytes]:
         async with self._down():
-            return await _answer(self._redis.lrange(keys.LANES[lane], 0, n - 1))
+            entries: list[bytes] = await _answer(self._redis.lrange(keys.LANES[lane], 0, n - 1))
+            return entries
 
     async def depths(self) -> dict[Lane, int]:
         async with self._down():
@@ -232,11 +232,13 @@ class Line:
         async with self._down():
             pattern = f"{keys.HEALTH_PREFIX}*"
             found = [key async for key in self._redis.scan_iter(match=pattern, count=1000)]
-            return [v for v in await self._redis.mget(found) if v] if found else []
+            values = await _answer(self._redis.mget(found)) if found else []
+            return [value for value in values if value]
 
     async def rejected(self, n: int) -> list[bytes]:
         async with self._down():
-            return await _answer(self._redis.lrange(keys.REJECTED, -n, -1))
+            entries: list[bytes] = await _answer(self._redis.lrange(keys.REJECTED, -n, -1))
+            return entries
 
     async def ping(self) -> None:
         async with self._down():
@@ -309,6 +311,6 @@ def _read(entries: Iterable[bytes]) -> list[Taken]:
     return [Taken(_LETTER[chr(entry[0])], entry[1:]) for entry in entries]
 
 
-async def _answer(asked: Awaitable[T] | T) -> T:
-    """redis-py types one method for both of its clients."""
-    return await cast(Awaitable[T], asked)
+async def _answer(asked: Any) -> Any:
+    """redis-py types one method for both of its clients; only awaiting tells them apart."""
+    return await asked

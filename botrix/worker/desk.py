@@ -8,7 +8,8 @@ import asyncio
 import logging
 import random
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from botrix.creators.creator import Creator, Wanted
 from botrix.errors import BotrixError, LedgerDown
@@ -101,8 +102,8 @@ class Desk:
             self._start(self._open(key))
         self._awake[key].set()
 
-    def _start(self, hand: object) -> None:
-        task = asyncio.create_task(hand)  # type: ignore[arg-type]
+    def _start(self, hand: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(hand)
         task.add_done_callback(self._ended)
         self._hands.append(task)
 

@@ -80,9 +80,8 @@ class Pump:
             return True
         self._line_again_at = 0.0
         asked, rejected = self._read(taken)
-        claim = await self._claim([entry for _, entry in asked], rejected_by_ledger := [])
+        claim = await self._claim([entry for _, entry in asked])
         backs = self._rulings(asked, claim, rejected)
-        rejected += [Rejected(raw, reason) for raw, reason in rejected_by_ledger]
         self._unsettled = _Settle(backs, rejected)
         await self._publish(claim)
         return bool(claim.accounts) or any(r.verdict is not Verdict.OVER for r in claim.rulings)
@@ -126,7 +125,7 @@ class Pump:
         )  # fmt: skip
         return Asked(entry.id, raw=job)
 
-    async def _claim(self, asked: list[Asked], refused: list[tuple[bytes, str]]) -> Claim:
+    async def _claim(self, asked: list[Asked]) -> Claim:
         """Repeats one by one where the ledger refused the data, so that one culprit harms no other."""
         try:
             claim = await self._claim_within_room(asked)
@@ -179,7 +178,7 @@ class Pump:
 
     async def _turn_without_line(self) -> bool:
         placed = await self._ledger.fetch(self._take_size())
-        claim = await self._claim([Asked(job.id, job.place) for job in placed], [])
+        claim = await self._claim([Asked(job.id, job.place) for job in placed])
         if not claim.accounts:
             await asyncio.sleep(0.5)
         return bool(claim.accounts)

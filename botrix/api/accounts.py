@@ -1,0 +1,59 @@
+"""/api/accounts: one account or many, and its password, once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from botrix.api.door import HereNow, Key, account_key
+from botrix.api.problems import Problem
+from botrix.api.schemas import AccountView, Page, Revealed, account_view
+from botrix.errors import Conflict
+from botrix.model import AccountStatus, tag_of
+
+router = APIRouter(prefix="/api/accounts", tags=["accounts"])
+
+
+@router.get("", response_model=Page[AccountView])
+async def accounts(
+    here: HereNow,
+    status: AccountStatus | None = None,
+    username: str | None = None,
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> dict[str, Any]:
+    """Accounts of all jobs, by job and index."""
+    asked = {"status": status, "username": username}
+    where = {name: str(value) for name, value in asked.items() if value is not None}
+    after = account_key(cursor) if cursor else None
+    rows = await here.queries.accounts(here.tenant, where, after, limit)
+    following = f"{rows[-1]['job_id']}:{rows[-1]['idx']}" if len(rows) == limit else None
+    return {"items": [account_view(row) for row in rows], "next": following}
+
+
+@router.get("/stats")
+async def stats(here: HereNow) -> dict[str, int]:
+    """How many accounts are in which state."""
+    return await here.queries.account_stats(here.tenant)
+
+
+@router.get("/{account_id}", response_model=AccountView)
+async def account(here: HereNow, account_id: str) -> dict[str, Any]:
+    """One account; an id is `<job>:<index>`."""
+    return account_view(await here.queries.account(here.tenant, *account_key(account_id)))
+
+
+@router.post("/{account_id}/reveal", response_model=Revealed)
+async def reveal(here: HereNow, account_id: str, key: Key) -> dict[str, Any]:
+    """The password, once; every later call gets 410."""
+    job_id, index = account_key(account_id)
+    found = await here.queries.account(here.tenant, job_id, index)
+    try:
+        sealed = await here.queries.reveal(here.tenant, job_id, index)
+    except Conflict as error:
+        if found["status"] != "created":
+            raise
+        raise Problem(410, "Revealed before", str(error)) from None
+    password = here.services.sealer.unseal(sealed, here.tenant, tag_of(job_id, index))
+    return {"id": account_id, "username": found["username"], "password": password}

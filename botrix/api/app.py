@@ -1,0 +1,68 @@
+"""The app, put together; and the server that runs it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+
+import uvicorn
+from fastapi import FastAPI
+
+from botrix import __version__
+from botrix.api import accounts, generate, imports, jobs, system
+from botrix.api.body import Door
+from botrix.api.door import Here
+from botrix.api.problems import add_handlers
+from botrix.api.submitting import Submitting
+from botrix.errors import SettingsError
+from botrix.ledger.engine import create_engine
+from botrix.ledger.queries import Queries
+from botrix.log import set_up
+from botrix.services import Services
+from botrix.settings import Settings
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Opens ledger and line when it starts, and closes them when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with Services(settings) as services:
+            queries = Queries(create_engine(settings.ledger_url))
+            submitting = Submitting(services.ledger, services.line)
+            submitting.start()
+            app.state.here = Here(services, queries, submitting)
+            yield
+            await submitting.close()
+            await queries.close()
+
+    app = FastAPI(
+        title="Botrix",
+        version=__version__,
+        summary="Creates accounts in bulk, durably, in directories that you administer.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    for noun in (generate, imports, jobs, accounts, system):
+        app.include_router(noun.router)
+    add_handlers(app)
+    app.add_middleware(Door)
+    return app
+
+
+def serve(settings: Settings) -> None:
+    """Until SIGTERM or SIGINT. Raises SettingsError for an address that others could reach."""
+    if settings.host != "localhost" and not ip_address(settings.host).is_loopback:
+        raise SettingsError(
+            f"the API listens on loopback only, not on {settings.host}: it has no keys yet"
+        )
+    set_up(settings.log_level)
+    logging.getLogger("uvicorn.error").setLevel("WARNING")
+    config = uvicorn.Config(
+        create_app(settings), settings.host, settings.port,
+        access_log=False, log_config=None, timeout_graceful_shutdown=10, server_header=False,
+    )  # fmt: skip
+    uvicorn.Server(config).run()

@@ -1,0 +1,88 @@
+"""What is refused before a request is read: too large a body, a foreign Host or Origin."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from botrix.api.problems import Problem, problem
+
+MIB = 1024 * 1024
+IMPORT_PATH = "/api/accounts/import"
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+class Door:
+    """Pure ASGI, so that a streamed body stays a stream."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        refused = _foreign(headers)
+        if refused:
+            await problem(403, "Not from here", refused)(scope, receive, send)
+            return
+        limit = 1024 * MIB if scope["path"] == IMPORT_PATH else MIB
+        if int(headers.get("content-length", "0") or 0) > limit:
+            await problem(413, "Too large", _too_large(limit))(scope, receive, send)
+            return
+        await self._app(scope, _counted(receive, limit), send)
+
+
+def _foreign(headers: Headers) -> str | None:
+    """Without keys only this machine may ask: a name that merely points here (DNS rebinding) or
+    a page of another site may not."""
+    host = urlsplit(f"//{headers.get('host', '')}").hostname
+    if host not in _LOOPBACK:
+        return "the API answers on loopback only; ask for localhost or 127.0.0.1"
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).hostname not in _LOOPBACK:
+        return "the API takes no requests from pages of other sites"
+    return None
+
+
+def _counted(receive: Receive, limit: int) -> Receive:
+    got = 0
+
+    async def counted() -> Message:
+        nonlocal got
+        message = await receive()
+        got += len(message.get("body", b""))
+        if got > limit:
+            raise Problem(413, "Too large", _too_large(limit))
+        return message
+
+    return counted
+
+
+def _too_large(limit: int) -> str:
+    return f"the body is larger than {limit // MIB} MiB; send less, or a roster to {IMPORT_PATH}"
+
+
+def strict_json(body: bytes) -> object:
+    """JSON without NaN, doubled keys or deep nesting. Raises Problem."""
+    try:
+        return json.loads(body, object_pairs_hook=_pairs, parse_constant=_constant)
+    except RecursionError:
+        raise Problem(400, "Not JSON", "the body is nested too deeply") from None
+    except ValueError as error:
+        raise Problem(400, "Not JSON", f"the body is not usable JSON: {error}"[:300]) from None
+
+
+def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a key is given twice")
+    return made
+
+
+def _constant(text: str) -> object:
+    raise ValueError(f"{text} is not a number")

@@ -1,0 +1,72 @@
+"""POST /api/accounts/generate: a job for N accounts."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+
+from botrix.api.body import strict_json
+from botrix.api.door import Here, HereNow, Key
+from botrix.api.problems import Problem
+from botrix.api.schemas import GenerateRequest, JobView, job_view
+from botrix.identity import check_template
+from botrix.ledger.ledger import Submission, Submitted
+from botrix.model import NewJob
+
+router = APIRouter(tags=["accounts"])
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": GenerateRequest.model_json_schema()}},
+    }
+}
+
+
+@router.post("/api/accounts/generate", status_code=202, response_model=JobView, openapi_extra=_BODY)
+async def generate(request: Request, response: Response, here: HereNow, key: Key) -> dict[str, Any]:
+    """Accept a job for `count` accounts; answered once the job is durable."""
+    body = await request.body()
+    asked = _read(body)
+    check_template(asked.template, asked.count)
+    await here.require_directory(asked.directory)
+    job = NewJob(
+        new_job_id(), asked.count, lane=asked.priority, directory=asked.directory,
+        template=asked.template, tenant_id=here.tenant,
+        tries=here.services.settings.max_retries + 1,
+    )  # fmt: skip
+    fingerprint = fingerprint_of("generate", asked.model_dump_json().encode())
+    submitted = await here.submitting.submit(Submission(job, key, fingerprint))
+    return await accepted(here, response, submitted)
+
+
+def new_job_id() -> str:
+    """Sorts by nothing, says nothing, 80 bits."""
+    return f"job_{secrets.token_hex(10)}"
+
+
+def fingerprint_of(verb: str, body: bytes) -> str:
+    """What two requests under one Idempotency-Key must share."""
+    return f"{verb}:{hashlib.sha256(body).hexdigest()}"
+
+
+async def accepted(here: Here, response: Response, submitted: Submitted) -> dict[str, Any]:
+    """The 202 of a new job, or of the earlier one with the same key and body."""
+    if submitted.clash:
+        raise Problem(
+            422, "Key was used", "this Idempotency-Key came with another body; choose a new key"
+        )
+    response.headers["Location"] = f"/api/jobs/{submitted.job_id}"
+    return job_view(await here.queries.job(here.tenant, submitted.job_id))
+
+
+def _read(body: bytes) -> GenerateRequest:
+    try:
+        return GenerateRequest.model_validate(strict_json(body))
+    except ValidationError as error:
+        errors = [{**e, "loc": ("body", *e["loc"])} for e in error.errors()]
+        raise RequestValidationError(errors) from None

@@ -1,0 +1,87 @@
+"""Every error as problem+json (RFC 9457): one clear line, and nothing of the inside."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from botrix.errors import (
+    BotrixError,
+    Conflict,
+    DirectoryError,
+    InvalidInput,
+    LedgerDown,
+    NotFound,
+)
+
+_log = logging.getLogger(__name__)
+_STATUS: list[tuple[type[BotrixError], int, str]] = [
+    (NotFound, 404, "Not found"),
+    (Conflict, 409, "Not in this state"),
+    (InvalidInput, 422, "Cannot be used"),
+    (DirectoryError, 422, "Directory cannot be used"),
+    (LedgerDown, 503, "Ledger does not answer"),
+    (BotrixError, 500, "Failed"),
+]
+
+
+class Problem(Exception):
+    """An error of the door itself, with its HTTP status."""
+
+    def __init__(self, status: int, title: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.title, self.detail = status, title, detail
+
+
+def problem(status: int, title: str, detail: str, **more: Any) -> JSONResponse:
+    """The answer itself; `instance` lets a person and a log line find each other."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    body |= {"instance": f"urn:uuid:{uuid.uuid4()}", **more}
+    headers = {"Retry-After": "1"} if status == 503 else None
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Nothing that goes wrong leaves the app in another form."""
+    app.add_exception_handler(Problem, _of_the_door)
+    app.add_exception_handler(BotrixError, _known)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unknown)
+
+
+async def _of_the_door(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Problem)
+    return problem(error.status, error.title, error.detail)
+
+
+async def _known(_: Request, error: Exception) -> JSONResponse:
+    status, title = next((s, t) for kind, s, t in _STATUS if isinstance(error, kind))
+    return problem(status, title, str(error))
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    errors = [
+        {"field": ".".join(str(part) for part in e["loc"][1:]) or e["loc"][0], "message": e["msg"]}
+        for e in error.errors()[:20]
+    ]
+    detail = "; ".join(f"{e['field']}: {e['message']}" for e in errors)[:1000]
+    return problem(422, "Cannot be used", detail, errors=errors)
+
+
+async def _http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return problem(error.status_code, str(error.detail), str(error.detail))
+
+
+async def _unknown(request: Request, error: Exception) -> JSONResponse:
+    answer = problem(500, "Failed", "something went wrong here; the log of the API says what")
+    _log.error("request failed", exc_info=error, extra={"path": request.url.path})
+    return answer

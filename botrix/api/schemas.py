@@ -1,0 +1,118 @@
+"""What goes in and out, for people and for OpenAPI."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
+
+from botrix.model import MAX_ACCOUNTS, AccountStatus, JobStatus, Lane
+
+T = TypeVar("T")
+
+
+class GenerateRequest(BaseModel):
+    """A job for `count` accounts."""
+
+    model_config = ConfigDict(extra="forbid")
+    count: Annotated[StrictInt, Field(ge=1, le=MAX_ACCOUNTS)]
+    priority: Lane = Lane.NORMAL
+    directory: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$", strict=True)] = "local"
+    template: Annotated[str, Field(max_length=256, strict=True)] | None = None
+
+
+class BadRowView(BaseModel):
+    """A roster row that was left out."""
+
+    row: int
+    reason: str
+
+
+class JobView(BaseModel):
+    """A job; the counts add up to `count` once it is final."""
+
+    id: str
+    status: JobStatus
+    source: str
+    priority: Lane
+    directory: str
+    template: str | None
+    count: int
+    created: int
+    existing: int
+    failed: int
+    cancelled: int
+    deleted: int
+    retried: int
+    bad_rows: int
+    created_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+
+
+class ImportView(JobView):
+    """A job from a roster, with the first 1,000 bad rows."""
+
+    rows: list[BadRowView]
+    ignored_columns: list[str]
+
+
+class AccountView(BaseModel):
+    """An account; its password is not among this."""
+
+    id: str
+    job_id: str
+    index: int
+    row: int | None
+    status: AccountStatus
+    username: str
+    email: str
+    given_name: str
+    family_name: str
+    display_name: str
+    entry_id: str | None
+    reason: str | None
+    detail: str | None
+    tries: int
+    revealed: bool
+    updated_at: datetime
+
+
+class Page(BaseModel, Generic[T]):
+    """`next` is the cursor of the page that follows, or null."""
+
+    items: list[T]
+    next: str | None
+
+
+class Revealed(BaseModel):
+    """A password, shown this once."""
+
+    id: str
+    username: str
+    password: str
+
+
+def job_view(row: dict[str, Any]) -> dict[str, Any]:
+    """From a row of the ledger."""
+    view = {**row, "priority": row["lane"]}
+    for name in ("created_at", "updated_at", "finished_at"):
+        view[name] = _time(row[name])
+    return view
+
+
+def account_view(row: dict[str, Any]) -> dict[str, Any]:
+    """From a row of the ledger."""
+    ident = f"{row['job_id']}:{row['idx']}"
+    return {
+        **row,
+        "id": ident,
+        "index": row["idx"],
+        "revealed": row["revealed_at"] is not None,
+        "updated_at": _time(row["updated_at"]),
+    }
+
+
+def _time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

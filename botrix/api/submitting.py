@@ -1,0 +1,85 @@
+"""Group commit at the door: whatever arrived during the last commit goes into the next one.
+
+Each caller is answered for its own job, after the commit. A line that is down costs nobody a job:
+the dispatcher pushes it when the line is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+
+from botrix.errors import LineDown
+from botrix.ledger.ledger import Ledger, Submission, Submitted
+from botrix.line.line import Line, Placing, Update
+from botrix.model import NewJob
+
+_log = logging.getLogger(__name__)
+_LARGEST = 256
+_Waiting = tuple[Submission, "asyncio.Future[Submitted]"]
+
+
+class Submitting:
+    """Start it once; `submit` from any number of requests."""
+
+    def __init__(self, ledger: Ledger, line: Line) -> None:
+        self._ledger = ledger
+        self._line = line
+        self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="submitting")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def submit(self, submission: Submission) -> Submitted:
+        future: asyncio.Future[Submitted] = asyncio.get_running_loop().create_future()
+        await self._waiting.put((submission, future))
+        return await future
+
+    async def announce(self, jobs: list[tuple[NewJob, int]]) -> None:
+        """Into the line, with the status `pending`."""
+        try:
+            await self._line.publish([_pending(job) for job, _ in jobs])
+            await self._line.push([Placing(job.id, place, job.lane) for job, place in jobs])
+        except LineDown as error:
+            _log.warning("accepted without the line: %s", error)
+
+    async def _run(self) -> None:
+        while True:
+            batch = [await self._waiting.get()]
+            while len(batch) < _LARGEST and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            await self._commit(batch)
+
+    async def _commit(self, batch: list[_Waiting]) -> None:
+        try:
+            answers = await self._ledger.submit([submission for submission, _ in batch])
+        except Exception as error:  # noqa: BLE001  each caller gets it
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        await self.announce(
+            [
+                (one.job, answer.place)
+                for (one, _), answer in zip(batch, answers, strict=True)
+                if answer.place is not None
+            ]
+        )
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+
+def _pending(job: NewJob) -> Update:
+    event = {"job_id": job.id, "status": "pending", "count": job.count, "at": round(time.time(), 3)}
+    return Update(job.id, "pending", None, json.dumps(event))

@@ -1,0 +1,85 @@
+"""What runs: workers, the line, directories, and whether all is well."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from botrix import __version__
+from botrix.api.door import Here, HereNow
+from botrix.errors import LedgerDown, LineDown
+
+router = APIRouter(tags=["system"])
+
+
+@router.get("/api/workers")
+async def workers(here: HereNow) -> dict[str, Any]:
+    """The live workers, as their health keys tell."""
+    try:
+        return {"items": [json.loads(text) for text in await here.services.line.workers()]}
+    except LineDown as error:
+        return {"items": [], "note": str(error)}
+
+
+@router.get("/api/line")
+async def line(here: HereNow) -> dict[str, Any]:
+    """How many entries stand in each lane, and their sum."""
+    try:
+        depths = await here.services.line.depths()
+    except LineDown as error:
+        return {"up": False, "note": str(error)}
+    return {
+        "up": True,
+        **{lane.value: n for lane, n in depths.items()},
+        "sum": sum(depths.values()),
+    }
+
+
+@router.get("/api/directories")
+async def directories(here: HereNow) -> dict[str, Any]:
+    """The configured directories; credentials are no part of them."""
+    rows = await here.queries.directories(here.tenant)
+    return {"items": [{"name": r["name"], "kind": r["kind"], "paused": r["paused"]} for r in rows]}
+
+
+@router.get("/health")
+async def health(here: HereNow, response: Response) -> dict[str, Any]:
+    """What is up. 503 where the ledger does not answer."""
+    ledger, line_up = await _ledger_up(here), await _line_up(here)
+    live = await here.queries.live_sessions() if ledger else 0
+    if not ledger:
+        response.status_code = 503
+    status = "ok" if ledger and line_up and live else ("degraded" if ledger else "down")
+    up = {"ledger": ledger, "line": line_up, "workers": live}
+    return {"status": status, **up, "version": __version__}
+
+
+@router.get("/live")
+async def live() -> dict[str, str]:
+    """This process answers."""
+    return {"status": "live"}
+
+
+@router.get("/ready")
+async def ready(here: HereNow) -> dict[str, str]:
+    """Jobs can be accepted: the ledger answers."""
+    await here.services.ledger.ping()
+    return {"status": "ready"}
+
+
+async def _ledger_up(here: Here) -> bool:
+    try:
+        await here.services.ledger.ping()
+    except LedgerDown:
+        return False
+    return True
+
+
+async def _line_up(here: Here) -> bool:
+    try:
+        await here.services.line.ping()
+    except LineDown:
+        return False
+    return True

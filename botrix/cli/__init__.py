@@ -1,0 +1,67 @@
+"""The command line. Each command imports what it needs when it runs, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from botrix import __version__
+
+_COMMANDS = {
+    "up": "botrix.cli.serving",
+    "api": "botrix.cli.serving",
+    "migrate": "botrix.cli.serving",
+    "doctor": "botrix.cli.serving",
+    "worker": "botrix.cli.worker",
+    "generate": "botrix.cli.jobs",
+    "import": "botrix.cli.jobs",
+    "jobs": "botrix.cli.jobs",
+    "accounts": "botrix.cli.jobs",
+    "workers": "botrix.cli.jobs",
+    "directory": "botrix.cli.directories",
+}
+
+
+class _Lazy(click.Group):
+    """Knows its commands by name, and imports one when it is called or its help is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        name = {"import": "import_"}.get(cmd_name, cmd_name)
+        command: click.Command = getattr(import_module(_COMMANDS[cmd_name]), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_HELP.items()))
+
+
+_HELP = {
+    "up": "Run everything on this machine: line, ledger, API and a worker.",
+    "api": "Run the API.",
+    "worker": "Run one worker.",
+    "generate": "Ask for N accounts.",
+    "import": "Hand in a roster (CSV or NDJSON).",
+    "jobs": "List jobs, or show one.",
+    "accounts": "List accounts.",
+    "workers": "List the live workers.",
+    "directory": "Add, list or check directories.",
+    "migrate": "Bring the ledger to the newest schema.",
+    "doctor": "Look whether everything needed is there.",
+}
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="botrix")
+def main() -> None:
+    """Creates accounts in bulk, durably, in directories that you administer."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

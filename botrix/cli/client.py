@@ -1,0 +1,64 @@
+"""A small client of the API, for the commands that ask it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlencode, urlsplit
+
+import click
+
+
+class Api:
+    """url: the API's address. Every failure is one line that says what to do."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        self._url = url
+        kind = (
+            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        )
+        self._connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=60)
+
+    def get(self, path: str, **query: Any) -> Any:
+        asked = urlencode({k: v for k, v in query.items() if v is not None})
+        return self._ask("GET", f"{path}?{asked}" if asked else path)
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        text = json.dumps({k: v for k, v in body.items() if v is not None})
+        return self._ask("POST", path, text.encode(), "application/json")
+
+    def upload(self, path: str, file: IO[bytes], query: dict[str, Any], seen: Any) -> Any:
+        """Streams a roster; `seen(n)` hears of each n bytes sent."""
+        kind = (
+            "application/x-ndjson"
+            if Path(file.name).suffix in (".ndjson", ".jsonl")
+            else "text/csv"
+        )
+        asked = urlencode({k: v for k, v in query.items() if v is not None})
+
+        def chunks() -> Iterator[bytes]:
+            while chunk := file.read(64 * 1024):
+                seen(len(chunk))
+                yield chunk
+
+        return self._ask("POST", f"{path}?{asked}", chunks(), kind)
+
+    def _ask(self, method: str, path: str, body: Any = None, kind: str | None = None) -> Any:
+        headers = {"Content-Type": kind} if kind else {}
+        try:
+            self._connection.request(method, path, body, headers)
+            answer = self._connection.getresponse()
+            text = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            raise click.ClickException(
+                f"no answer from {self._url} ({error}); is it up? start it with: botrix up"
+            ) from None
+        said = json.loads(text) if text else {}
+        if answer.status >= 400:
+            raise click.ClickException(str(said.get("detail", answer.reason)))
+        return said

@@ -1,0 +1,99 @@
+"""`botrix directory`: an operator's work, straight on the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import click
+
+from botrix.cli.render import print_rows
+from botrix.errors import BotrixError
+from botrix.model import DEFAULT_TENANT
+from botrix.settings import Settings
+
+
+@click.group()
+def directory() -> None:
+    """Add, list or check directories."""
+
+
+@directory.command("add")
+@click.argument("name")
+@click.option("--kind", required=True, help="local, scim or simulated.")
+@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A setting of the kind.")
+def add(name: str, kind: str, pairs: tuple[str, ...]) -> None:
+    """Add a directory. Secrets by reference only: token_env=NAME or token_file=PATH."""
+    _run(_add(name, kind, dict(_pair(pair) for pair in pairs)))
+    click.echo(f"directory {name} was added; try it: botrix directory check {name}")
+
+
+@directory.command("list")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def list_(as_json: bool) -> None:
+    """List the directories."""
+    print_rows(_run(_list()), ("name", "kind", "config"), as_json)
+
+
+@directory.command("check")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def check(name: str, as_json: bool) -> None:
+    """Look whether a directory can be used; exit status 1 where it cannot."""
+    usable, notes = _run(_check(name))
+    print_rows([{"directory": name, "usable": usable, "notes": "; ".join(notes)}],
+               ("directory", "usable", "notes"), as_json)  # fmt: skip
+    raise SystemExit(0 if usable else 1)
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.ClickException(f"{text!r} is no setting; write KEY=VALUE")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _run(work: Any) -> Any:
+    try:
+        return asyncio.run(work)
+    except BotrixError as error:
+        raise click.ClickException(str(error)) from None
+
+
+async def _add(name: str, kind: str, config: dict[str, Any]) -> None:
+    from botrix.creators import KINDS
+    from botrix.errors import InvalidInput
+    from botrix.ledger.engine import create_engine
+    from botrix.ledger.queries import Queries
+
+    if kind not in KINDS:
+        raise InvalidInput(f"there is no kind {kind!r}; choose one of: {', '.join(KINDS)}")
+    queries = Queries(create_engine(Settings.read().ledger_url))
+    try:
+        await queries.add_directory(DEFAULT_TENANT, name, kind, json.dumps(config))
+    finally:
+        await queries.close()
+
+
+async def _list() -> list[dict[str, Any]]:
+    from botrix.ledger.engine import create_engine
+    from botrix.ledger.queries import Queries
+
+    queries = Queries(create_engine(Settings.read().ledger_url))
+    try:
+        return await queries.directories(DEFAULT_TENANT)
+    finally:
+        await queries.close()
+
+
+async def _check(name: str) -> tuple[bool, tuple[str, ...]]:
+    from botrix.services import Services
+
+    async with Services(Settings.read()) as services:
+        creator = await services.directories.creator(DEFAULT_TENANT, name)
+        answer = await creator.check()
+    return answer.usable, answer.notes

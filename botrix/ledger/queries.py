@@ -1,0 +1,198 @@
+"""Cold queries, in SQLAlchemy Core for both databases: what people look at, and what they decide.
+
+Every look-up filters by tenant; another tenant's id is not found. No answer holds a sealed password
+but that of `reveal`, which gives it once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from botrix.errors import Conflict, LedgerDown, NotFound
+from botrix.ledger.tables import accounts, bad_rows, directories, jobs, sessions
+
+Row = dict[str, Any]
+_JOB = [c for c in jobs.c if c.name not in ("next_index", "due_at", "not_before", "importing")]
+_ACCOUNT = [c for c in accounts.c if c.name not in ("sealed", "session_id")]
+_SUM = jobs.c.created + jobs.c.existing + jobs.c.failed + jobs.c.cancelled + jobs.c.deleted
+
+
+class Queries:
+    """All raise LedgerDown where the database does not answer."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+
+    async def jobs(
+        self, tenant: str, where: dict[str, str], before: tuple[float, str] | None, limit: int
+    ) -> list[Row]:
+        """Newest first, older than `before`; `where` holds wanted values by column."""
+        query = sa.select(*_JOB).where(jobs.c.tenant_id == tenant, ~jobs.c.importing)
+        query = query.where(*(jobs.c[name] == value for name, value in where.items()))
+        if before is not None:
+            at, ident = before
+            older = sa.or_(
+                jobs.c.created_at < at, sa.and_(jobs.c.created_at == at, jobs.c.id < ident)
+            )
+            query = query.where(older)
+        return await self._rows(
+            query.order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
+        )
+
+    async def job(self, tenant: str, job_id: str) -> Row:
+        query = sa.select(*_JOB).where(jobs.c.tenant_id == tenant, jobs.c.id == job_id)
+        rows = await self._rows(query.where(~jobs.c.importing))
+        if not rows:
+            raise NotFound(f"there is no job {job_id!r}; GET /api/jobs lists those there are")
+        return rows[0]
+
+    async def job_stats(self, tenant: str) -> Row:
+        by_status = sa.select(jobs.c.status, sa.func.count().label("jobs"))
+        totals = [sa.func.coalesce(sa.func.sum(jobs.c[n]), 0).label(n) for n in _TOTALS]
+        mine = (jobs.c.tenant_id == tenant, ~jobs.c.importing)
+        statuses = await self._rows(by_status.where(*mine).group_by(jobs.c.status))
+        sums = await self._rows(sa.select(*totals).where(*mine))
+        return {"jobs": {r["status"]: r["jobs"] for r in statuses}, "accounts": sums[0]}
+
+    async def accounts(
+        self, tenant: str, where: dict[str, str], after: tuple[str, int] | None, limit: int
+    ) -> list[Row]:
+        """In the order of job and index, after `after`."""
+        query = sa.select(*_ACCOUNT).where(accounts.c.tenant_id == tenant)
+        query = query.where(*(accounts.c[name] == value for name, value in where.items()))
+        if after is not None:
+            job_id, idx = after
+            later = sa.or_(
+                accounts.c.job_id > job_id,
+                sa.and_(accounts.c.job_id == job_id, accounts.c.idx > idx),
+            )
+            query = query.where(later)
+        return await self._rows(query.order_by(accounts.c.job_id, accounts.c.idx).limit(limit))
+
+    async def account(self, tenant: str, job_id: str, index: int) -> Row:
+        rows = await self._rows(sa.select(*_ACCOUNT).where(*_one(tenant, job_id, index)))
+        if not rows:
+            raise NotFound(f"there is no account {job_id}:{index}; it may not be planned yet")
+        return rows[0]
+
+    async def account_stats(self, tenant: str) -> Row:
+        query = sa.select(accounts.c.status, sa.func.count().label("accounts"))
+        query = query.where(accounts.c.tenant_id == tenant).group_by(accounts.c.status)
+        return {row["status"]: row["accounts"] for row in await self._rows(query)}
+
+    async def bad_rows(self, tenant: str, job_id: str, after: int, limit: int) -> list[Row]:
+        query = sa.select(bad_rows.c.row, bad_rows.c.reason).where(
+            bad_rows.c.tenant_id == tenant, bad_rows.c.job_id == job_id, bad_rows.c.row > after
+        )
+        return await self._rows(query.order_by(bad_rows.c.row).limit(limit))
+
+    async def directories(self, tenant: str) -> list[Row]:
+        query = sa.select(directories).where(directories.c.tenant_id == tenant)
+        return await self._rows(query.order_by(directories.c.name))
+
+    async def add_directory(self, tenant: str, name: str, kind: str, config: str) -> None:
+        """Raises Conflict where the name is in use."""
+        values = {"tenant_id": tenant, "name": name, "kind": kind, "config": config}
+        try:
+            async with self._begin() as db:
+                await db.execute(sa.insert(directories).values(**values, created_at=time.time()))
+        except sa.exc.IntegrityError:
+            raise Conflict(f"there is a directory {name!r} already; choose another name") from None
+
+    async def live_sessions(self) -> int:
+        rows = await self._rows(
+            sa.select(sa.func.count().label("n")).where(sessions.c.status == "live")
+        )
+        return int(rows[0]["n"])
+
+    async def cancel(self, tenant: str, job_id: str) -> Row:
+        """What was not planned yet is cancelled here; the dispatcher sweeps what was."""
+        now = time.time()
+        left = jobs.c.count - jobs.c.next_index
+        async with self._begin() as db:
+            job = await self._locked(db, tenant, job_id)
+            if job["status"] not in ("pending", "running"):
+                raise Conflict(
+                    f"job {job_id} is {job['status']}; only an open job can be cancelled"
+                )
+            change: Row = {"cancelled": jobs.c.cancelled + left, "next_index": jobs.c.count}
+            change |= {"status": "cancelling", "place": None, "due_at": now, "updated_at": now}
+            await db.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**change))
+            done = sa.update(jobs).where(jobs.c.id == job_id, jobs.c.count == _SUM)
+            await db.execute(done.values(status="cancelled", due_at=None, finished_at=now))
+        return await self.job(tenant, job_id)
+
+    async def retry(self, tenant: str, job_id: str) -> Row:
+        """Opens just the failed accounts of a failed job again, with all their tries."""
+        now = time.time()
+        async with self._begin() as db:
+            job = await self._locked(db, tenant, job_id)
+            if job["status"] != "failed":
+                raise Conflict(f"job {job_id} is {job['status']}; only a failed job can be retried")
+            again = {"status": "planned", "tries": 0, "reason": None, "detail": None}
+            failed = (accounts.c.job_id == job_id, accounts.c.status == "failed")
+            await db.execute(
+                sa.update(accounts).where(*failed).values(**again, not_before=None, updated_at=now)
+            )
+            change = {"status": "running", "failed": 0, "due_at": now, "finished_at": None}
+            await db.execute(
+                sa.update(jobs).where(jobs.c.id == job_id).values(**change, updated_at=now)
+            )
+        return await self.job(tenant, job_id)
+
+    async def reveal(self, tenant: str, job_id: str, index: int) -> bytes:
+        """The sealed password, once; of many calls at a time one gets it. Else raises Conflict."""
+        await self.account(tenant, job_id, index)
+        open_one = (accounts.c.status == "created", accounts.c.revealed_at.is_(None))
+        query = (
+            sa.update(accounts)
+            .where(*_one(tenant, job_id, index), *open_one)
+            .values(revealed_at=time.time())
+            .returning(accounts.c.sealed)
+        )
+        async with self._begin() as db:
+            row = (await db.execute(query)).first()
+        if row is None:
+            raise Conflict(
+                f"the password of {job_id}:{index} was revealed, or is of no account yet"
+            )
+        return bytes(row[0])
+
+    async def _locked(self, db: AsyncConnection, tenant: str, job_id: str) -> Row:
+        query = sa.select(jobs.c.status).where(jobs.c.tenant_id == tenant, jobs.c.id == job_id)
+        row = (await db.execute(query.with_for_update())).mappings().first()
+        if row is None:
+            raise NotFound(f"there is no job {job_id!r}; GET /api/jobs lists those there are")
+        return dict(row)
+
+    async def _rows(self, query: sa.Select[Any]) -> list[Row]:
+        async with self._begin() as db:
+            return [dict(row) for row in (await db.execute(query)).mappings()]
+
+    @asynccontextmanager
+    async def _begin(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self.engine.begin() as connection:
+                yield connection
+        except (sa.exc.OperationalError, sa.exc.InterfaceError, OSError) as error:
+            raise LedgerDown("the ledger does not answer; try again in a moment") from error
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+_TOTALS = ("count", "created", "existing", "failed", "cancelled", "deleted", "retried")
+
+
+def _one(tenant: str, job_id: str, index: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        accounts.c.tenant_id == tenant,
+        accounts.c.job_id == job_id,
+        accounts.c.idx == index,
+    )
