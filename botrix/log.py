@@ -1,6 +1,6 @@
 """Structured logs: one JSON object a line on stderr, with worker, session, job and account ids.
 
-Nothing secret is ever handed to a logger (rule: no secret in a log); line breaks are escaped by JSON.
+Nothing secret is ever handed to a logger; line breaks are escaped by JSON.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The words of Botrix as data: jobs, accounts, outcomes, and which states may follow which.
 
 Pure: nothing in here reads a clock, a socket or a file. The CHECK constraints of the ledger are
-written from these enumerations, and a test compares TRANSITIONS with the drawing in ARCHITECTURE.md.
+written from these enumerations; a test compares the transitions with those in ARCHITECTURE.md.
 """
 
 from __future__ import annotations

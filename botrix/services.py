@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Self
 
 from botrix.creators import open_creator
 from botrix.creators.creator import Creator
@@ -68,7 +69,7 @@ class Services:
         self.directories = Directories(settings, self.ledger)
         self._stack = AsyncExitStack()
 
-    async def __aenter__(self) -> Services:
+    async def __aenter__(self) -> Self:
         self._stack.push_async_callback(self.ledger.close)
         self._stack.push_async_callback(self.line.close)
         self._stack.push_async_callback(self.directories.close)

@@ -1,4 +1,4 @@
-"""The documented way to start a worker: `python -m workers.worker_daemon`; same as `botrix worker`."""
+"""`python -m workers.worker_daemon` is `botrix worker`."""
 
 from botrix.cli.worker import worker
 

@@ -63,7 +63,7 @@ class Submitting:
     async def _commit(self, batch: list[_Waiting]) -> None:
         try:
             answers = await self._ledger.submit([submission for submission, _ in batch])
-        except Exception as error:  # noqa: BLE001  each caller gets it
+        except Exception as error:
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)

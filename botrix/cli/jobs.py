@@ -128,7 +128,4 @@ def _watched(api: Api, job: dict[str, Any], quiet: bool) -> dict[str, Any]:
 
 
 def _bar(label: str, length: int, quiet: bool) -> Any:
-    import io
-
-    hidden = {"file": io.StringIO()} if quiet else {}
-    return click.progressbar(length=max(length, 1), label=label, show_pos=True, **hidden)  # type: ignore[arg-type]
+    return click.progressbar(length=max(length, 1), label=label, show_pos=True, hidden=quiet)

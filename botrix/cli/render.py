@@ -20,10 +20,10 @@ def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: 
 
     table = Table(box=None, header_style="bold")
     for column in columns:
-        table.add_column(column.replace("_", " "))
+        table.add_column(column.replace("_", " "), no_wrap=True)
     for row in rows:
         table.add_row(*(escape(_cell(row.get(column))) for column in columns))
-    Console(soft_wrap=True).print(table)
+    Console(width=max(Console().width, 160)).print(table, crop=False)  # an id is never cut
 
 
 def _cell(value: Any) -> str:

@@ -17,7 +17,7 @@ KINDS = {
 
 
 async def open_creator(kind: str, config: Mapping[str, Any], *, timeout: float = 30.0) -> Creator:
-    """timeout: seconds for one request. Raises DirectoryError for an unknown kind or a configuration
+    """timeout: seconds for one request. Raises DirectoryError for an unknown kind or settings
     that cannot be used."""
     if kind not in KINDS:
         known = ", ".join(KINDS)

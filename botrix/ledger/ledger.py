@@ -37,7 +37,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An entry of the line as the ledger is asked about it; `raw` is given where it has no place."""
+    """An entry of the line, as the ledger is asked; `raw` is given where it has no place."""
 
     id: str
     place: int | None = None

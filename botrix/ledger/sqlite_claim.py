@@ -68,8 +68,7 @@ def claim(
 def held(db: sqlite3.Connection, session: str) -> list[LeasedAccount]:
     """What is leased to a session; each must be looked for first, its claim's answer was lost."""
     rows = db.execute(
-        f"SELECT {_ACCOUNT} FROM accounts a JOIN jobs j ON j.id = a.job_id"  # noqa: S608
-        " WHERE a.session_id = ?",
+        f"SELECT {_ACCOUNT} FROM accounts a JOIN jobs j ON j.id = a.job_id WHERE a.session_id = ?",
         (session,),
     )
     return [replace(_leased(row, bump=0), find_first=True) for row in rows]

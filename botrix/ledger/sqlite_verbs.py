@@ -36,14 +36,14 @@ UPDATE jobs SET
   cancelled = cancelled + :cancelled, retried = retried + :retried, updated_at = :now,
   due_at = CASE WHEN :due IS NULL THEN due_at WHEN due_at < :due THEN due_at ELSE :due END
 WHERE id = :id RETURNING {JOB}
-"""  # noqa: S608
+"""
 _FINISH = f"""
 UPDATE jobs SET place = NULL, due_at = NULL, finished_at = :now, updated_at = :now,
   status = CASE WHEN status = 'cancelling' THEN 'cancelled' WHEN failed > 0 THEN 'failed'
                 ELSE 'completed' END
 WHERE id = :id AND status IN ('running', 'cancelling')
   AND created + existing + failed + cancelled + deleted = count RETURNING {JOB}
-"""  # noqa: S608
+"""
 
 
 def job_state(row: Sequence[Any]) -> JobState:

@@ -82,7 +82,7 @@ async def _opened(session: Session, stopping: asyncio.Event) -> bool:
 
 
 async def _own_id(ledger: Ledger, wanted: str, stopping: asyncio.Event) -> str:
-    """A second live worker of the same id gets a suffix; a dead one of this host is declared lost."""
+    """A second live worker of an id gets a suffix; a dead one of this host is declared lost."""
     while not stopping.is_set():
         try:
             peers = await ledger.peers()

@@ -1,4 +1,4 @@
-"""What the line shows of a job: its status, its results once it is final, and an event for each move."""
+"""What the line shows of a job: status, results once it is final, an event for each move."""
 
 from __future__ import annotations
 

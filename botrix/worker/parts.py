@@ -19,7 +19,7 @@ _LONGEST_WAIT = 5.0
 
 
 class Part(Protocol):
-    """interval: seconds between ticks; jittered by a tenth, so that workers do not march in step."""
+    """interval: seconds between ticks; jittered by a tenth, lest workers march in step."""
 
     name: str
     interval: float

@@ -126,7 +126,7 @@ class Pump:
         return Asked(entry.id, raw=job)
 
     async def _claim(self, asked: list[Asked]) -> Claim:
-        """Repeats one by one where the ledger refused the data, so that one culprit harms no other."""
+        """Repeats one by one where the ledger refused the data: one culprit harms no other."""
         try:
             claim = await self._claim_within_room(asked)
         except (LedgerDown, SessionLost):

@@ -1,0 +1,38 @@
+# Everything runs in a virtual environment of its own; nothing needs root.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.venv/ready: requirements.lock pyproject.toml
+	@echo "setting up .venv (once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch .venv/ready
+
+setup: .venv/ready ## Install what is needed, from the hashed lock
+
+demo: .venv/ready ## A roster and 1,000 accounts, with a worker killed half way (about a minute)
+	@$(BIN)/python -m demo.run
+
+up: .venv/ready ## Keep everything running on this machine, until Ctrl-C
+	@$(BIN)/botrix up
+
+check: .venv/ready ## Format, lint, strict types, import directions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: .venv/ready ## All tests; they start and stop their own servers
+	$(BIN)/pytest
+
+lock: ## Renew requirements.lock from pyproject.toml
+	$(BIN)/pip-compile -q --extra dev --generate-hashes --allow-unsafe --strip-extras \
+	  --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  -o requirements.lock pyproject.toml
+
+.PHONY: help setup demo up check test lock
