@@ -44,13 +44,20 @@ class Recorder:
         self._waiting: deque[Result] = deque()
         self._arrived = asyncio.Event()
         self._batch: list[Result] = []
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def put(self, results: list[Result]) -> None:
+        if not results:
+            return
+        self._idle.clear()
         self._waiting.extend(results)
         self._arrived.set()
 
-    def empty(self) -> bool:
-        return not self._waiting and not self._batch
+    async def emptied(self) -> None:
+        """Until all that was put is recorded. The recorder must be running: a flush that is cut
+        short may have happened, and would be refused as stale when repeated."""
+        await self._idle.wait()
 
     async def tick(self) -> bool:
         await self._arrived.wait()
@@ -70,6 +77,7 @@ class Recorder:
             await self._publish(done, recorded)
         if not self._waiting:
             self._arrived.clear()
+            self._idle.set()
 
     def _count(self, done: list[Result], recorded: Recorded) -> None:
         stats = self._stats

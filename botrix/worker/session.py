@@ -27,6 +27,7 @@ from botrix.worker.recorder import Recorder
 from botrix.worker.stats import Stats
 
 _log = logging.getLogger(__name__)
+_GOODBYE = 3.0
 
 
 class Session:
@@ -76,10 +77,9 @@ class Session:
         await self._hand_back(begun=False)
         await _either(self._desk.idle(), hurry.wait(), grace)
         await self._hand_back(begun=True)
-        await self._cancel("recorder")
-        await self._flush(grace)
+        await _within(max(1.0, grace / 4), self._recorder.emptied(), "recording")
         await self._cancel(*self._tasks)
-        await self._end()
+        await _within(_GOODBYE, self._end(), "the session's end")
 
     async def abandon(self) -> None:
         """The session is lost: stop everything at once; nothing of it would be accepted."""
@@ -121,23 +121,12 @@ class Session:
         accounts = self._desk.under_way() if begun else self._desk.take_waiting()
         self._recorder.put([cut_short(account, begun) for account in accounts])
 
-    async def _flush(self, grace: float) -> None:
-        try:
-            async with asyncio.timeout(max(1.0, grace / 4)):
-                while not self._recorder.empty():
-                    await self._recorder.flush()
-                placed = (await self._ledger.due(500)).placed
-                await self._line.push([Placing(p.id, p.place, p.lane) for p in placed])
-        except (LedgerDown, LineDown, SessionLost, TimeoutError) as error:
-            _log.warning("not all could be handed back; peers will find it: %s", error)
-
     async def _end(self) -> None:
-        try:
-            await self._ledger.end_session(self.id)
-            await self._line.give_back(self.id, [str(n) for n in PUMPS])
-            await self._line.forget_worker(self.worker_id)
-        except (LedgerDown, LineDown) as error:
-            _log.warning("the session did not end in order; peers will: %s", error)
+        await self._ledger.end_session(self.id)
+        placed = (await self._ledger.due(500)).placed  # a peer wakes for what was handed back
+        await self._line.give_back(self.id, [str(n) for n in PUMPS])
+        await self._line.push([Placing(p.id, p.place, p.lane) for p in placed])
+        await self._line.forget_worker(self.worker_id)
 
     def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._tasks[name] = asyncio.create_task(work, name=name)
@@ -157,3 +146,12 @@ async def _either(
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _within(seconds: float, work: Coroutine[Any, Any, None], what: str) -> None:
+    """What does not end in time, or finds its store down, is left to peers: they find it."""
+    try:
+        async with asyncio.timeout(seconds):
+            await work
+    except (LedgerDown, LineDown, SessionLost, TimeoutError) as error:
+        _log.warning("%s was left to peers: %s", what, error or "no time left")

@@ -1,0 +1,128 @@
+"""The whole system as real processes, for tests: started on free loopback ports, ended by pid."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sqlite3
+import sys
+import time
+from asyncio.subprocess import Process
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from redis.asyncio import Redis
+
+from botrix.settings import Settings
+from botrix.supervisor import Supervisor
+
+FINAL = ("completed", "failed", "cancelled")
+FAST = {"BOTRIX_LEASE": "2", "BOTRIX_BEAT": "0.4", "BOTRIX_BACKOFF_BASE": "0.05"}
+
+
+class System:
+    """Line, ledger and API run from `start`; workers are started by the test."""
+
+    def __init__(self, data: Path, environ: Mapping[str, str] = FAST) -> None:
+        self.settings = Settings.read({}, data=data, port=free_port())
+        self.environ = {**os.environ, "BOTRIX_LOG_LEVEL": "INFO", **environ}
+        self.supervisor = Supervisor(self.settings, 0, self.environ)
+        self.url = f"http://127.0.0.1:{self.settings.port}"
+        self.workers: dict[str, Process] = {}
+        self.redis = Redis(unix_socket_path=str(self.settings.line_socket), decode_responses=True)
+
+    async def start(self) -> None:
+        await self.supervisor.start()
+        self.http = aiohttp.ClientSession(self.url)
+
+    async def stop(self) -> None:
+        await self.http.close()
+        await self.redis.aclose()
+        for name in list(self.workers):
+            await self.kill(name)
+        await self.supervisor.stop()
+
+    async def worker(self, name: str = "worker-1", *options: str, **environ: str) -> Process:
+        """By the documented entry point."""
+        env = {
+            **self.environ,
+            "BOTRIX_DATA": str(self.settings.data),
+            "BOTRIX_LEDGER_URL": self.settings.ledger_url,
+            "REDIS_URL": self.settings.redis_url,
+            **environ,
+        }
+        command = ("-m", "workers.worker_daemon", "--worker-id", name, *options)
+        process = await asyncio.create_subprocess_exec(sys.executable, *command, env=env)
+        self.workers[name] = process
+        return process
+
+    async def kill(self, name: str) -> None:
+        process = self.workers.pop(name)
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+    async def terminate(self, name: str) -> int:
+        process = self.workers.pop(name)
+        process.send_signal(signal.SIGTERM)
+        return await asyncio.wait_for(process.wait(), 30)
+
+    def add_directory(self, name: str, **faults: Any) -> None:
+        with closing(self.ledger()) as db, db:
+            db.execute(
+                "INSERT INTO directories (name, kind, config, created_at) VALUES (?, ?, ?, 0)",
+                (name, "simulated", json.dumps(faults)),
+            )
+
+    async def generate(self, count: int = 1, **more: Any) -> str:
+        answer = await self.post("/api/accounts/generate", {"count": count, **more}, 202)
+        return str(answer["id"])
+
+    async def post(self, path: str, body: dict[str, Any], expected: int, **headers: str) -> Any:
+        async with self.http.post(path, json=body, headers=headers) as answer:
+            said = await answer.json(content_type=None)
+            assert answer.status == expected, said
+            return said
+
+    async def get(self, path: str) -> Any:
+        async with self.http.get(path) as answer:
+            return await answer.json(content_type=None)
+
+    async def final(self, job_id: str, within: float = 30.0) -> dict[str, Any]:
+        """The job, once it is final."""
+        found: dict[str, Any] = {}
+
+        async def done() -> bool:
+            found.update(await self.get(f"/api/jobs/{job_id}"))
+            return found["status"] in FINAL
+
+        await until(done, within, f"job {job_id} final")
+        return found
+
+    def ledger(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.settings.data / "ledger.sqlite", timeout=10)
+
+    def rows(self, sql: str, *values: Any) -> list[Any]:
+        with closing(self.ledger()) as db:
+            return db.execute(sql, values).fetchall()
+
+
+async def until(condition: Callable[[], Awaitable[Any]], within: float, what: str) -> None:
+    """Waits for a condition, never for a time."""
+    deadline = time.monotonic() + within
+    while not await condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within} s: {what}")
+        await asyncio.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
