@@ -9,7 +9,7 @@ from typing import Self
 
 from botrix.creators import open_creator
 from botrix.creators.creator import Creator
-from botrix.errors import DirectoryError
+from botrix.errors import DirectoryError, SettingsError
 from botrix.identity import Planner
 from botrix.ledger.ledger import Ledger, Plan
 from botrix.line.line import Line
@@ -24,9 +24,7 @@ def open_ledger(url: str) -> Ledger:
         from botrix.ledger.sqlite import SqliteLedger
 
         return SqliteLedger(Path(url.removeprefix("sqlite:///")))
-    from botrix.ledger.postgres import PostgresLedger
-
-    return PostgresLedger(url)
+    raise SettingsError("the ledger is on SQLite for now; give a url like sqlite:///FILE")
 
 
 class Directories:

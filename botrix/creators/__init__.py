@@ -11,7 +11,6 @@ from botrix.errors import DirectoryError
 
 KINDS = {
     "local": "botrix.creators.local",
-    "scim": "botrix.creators.scim",
     "simulated": "botrix.creators.simulated",
 }
 

@@ -8,7 +8,7 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from botrix import __version__
@@ -133,9 +133,7 @@ class Session:
 
     async def _cancel(self, *names: str) -> None:
         tasks = [self._tasks.pop(name) for name in list(names) if name in self._tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _cancelled(tasks)
 
 
 async def _either(
@@ -146,6 +144,18 @@ async def _either(
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancels until all have ended: a library may swallow a cancellation that comes just as its
+    answer does, and a part that loops would then go on for ever."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.5)
+        if pending:
+            _log.debug("cancelled again: %s", [task.get_name() for task in pending])
 
 
 async def _within(seconds: float, work: Coroutine[Any, Any, None], what: str) -> None:

@@ -1,0 +1,138 @@
+"""The door: what it refuses, and how it says so."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from typing import Any
+
+import pytest
+
+from tests.servers.system import System
+
+pytestmark = pytest.mark.suite("SQLite")
+
+_BAD_BODIES: list[tuple[str, int]] = [
+    ('{"count": 0}', 422),
+    ('{"count": -1}', 422),
+    ('{"count": 1000000000}', 422),
+    ('{"count": true}', 422),
+    ('{"count": "5"}', 422),
+    ('{"count": 1.5}', 422),
+    ('{"count": 1, "priority": "urgent"}', 422),
+    ('{"count": 1, "captcha": "no"}', 422),
+    ('{"count": 1, "directory": "nowhere"}', 422),
+    ('{"count": 2, "template": "same"}', 422),
+    ('{"count": 1, "count": 2}', 400),
+    ('{"count": NaN}', 400),
+    ("[" * 100_000, 400),
+    ("{", 400),
+    ("", 400),
+    ("[]", 422),
+]
+
+
+async def test_bad_bodies_are_problems_and_make_no_job(system: System) -> None:
+    for body, status in _BAD_BODIES:
+        async with system.http.post("/api/accounts/generate", data=body) as answer:
+            said = await answer.json(content_type="application/problem+json")
+            assert (answer.status, said["status"]) == (status, status), body[:60]
+            assert said["detail"]
+    assert system.rows("SELECT count(*) FROM jobs") == [(0,)]
+
+
+async def test_every_error_is_a_problem(system: System) -> None:
+    asked: list[tuple[str, str, dict[str, Any], int]] = [
+        ("GET", "/nowhere", {}, 404),
+        ("GET", "/api/jobs/none", {}, 404),
+        ("GET", "/api/accounts/none", {}, 404),
+        ("GET", "/api/accounts/none:1", {}, 404),
+        ("DELETE", "/api/jobs", {}, 405),
+        ("GET", "/api/jobs?limit=0", {}, 422),
+        ("GET", "/api/jobs?cursor=x", {}, 422),
+        ("POST", "/api/jobs/none/cancel", {}, 404),
+        ("POST", "/api/accounts/generate", {"data": io.BytesIO(b" " * (1024 * 1024 + 1))}, 413),
+        ("POST", "/api/accounts/import", {"json": {}}, 415),
+        ("GET", "/api/jobs", {"headers": {"Host": "evil.example"}}, 403),
+        ("POST", "/api/accounts/generate", {"headers": {"Origin": "https://evil.example"}}, 403),
+    ]
+    for method, path, more, status in asked:
+        async with system.http.request(method, path, **more) as answer:
+            said = await answer.json(content_type="application/problem+json")
+            assert (answer.status, said["status"]) == (status, status), path
+
+
+async def test_a_key_makes_one_job(system: System) -> None:
+    async def ask(count: int) -> tuple[int, Any]:
+        headers = {"Idempotency-Key": "k"}
+        async with system.http.post(
+            "/api/accounts/generate", json={"count": count}, headers=headers
+        ) as answer:
+            return answer.status, (await answer.json(content_type=None)).get("id")
+
+    answers = await asyncio.gather(*(ask(1) for _ in range(50)))
+    assert {status for status, _ in answers} == {202}
+    assert len({job for _, job in answers}) == 1
+    assert (await ask(2))[0] == 422
+
+
+async def _import(system: System, body: bytes, **query: str) -> tuple[int, Any]:
+    headers = {"Content-Type": "text/csv"}
+    async with system.http.post(
+        "/api/accounts/import", data=body, params=query, headers=headers
+    ) as answer:
+        return answer.status, await answer.json(content_type=None)
+
+
+async def test_a_roster_with_bad_rows(system: System) -> None:
+    roster = (
+        "\ufeffusername;email;given_name\r\n"
+        "ann;ann@x.example;Ann\r\n"
+        "bob;not an address;Bob\r\n"
+        "ann;ann2@x.example;Anna\r\n"
+        "eve;eve@x.example;=1+1\r\n"
+        f"big;big@x.example;{'x' * 1_000_000}\r\n"
+        "nul;nul@x.example;N\0\r\n"
+        "søren;soren@x.example;Søren\r\n"
+        "zoe;zoe@x.example;Zoë\r\n"
+    ).encode()
+    status, job = await _import(system, roster)
+    assert (status, job["count"], job["bad_rows"]) == (202, 2, 6)
+    assert [row["row"] for row in job["rows"]] == [3, 4, 5, 6, 7, 8]
+    names = system.rows("SELECT username FROM accounts ORDER BY idx")
+    assert names == [("ann",), ("zoe",)]
+    await system.worker()
+    assert (await system.final(job["id"]))["created"] == 2
+
+
+async def test_a_strict_roster_is_all_or_nothing(system: System) -> None:
+    status, said = await _import(system, b"username\nann\n=x\n", strict="true")
+    assert status == 422
+    assert "row 3" in said["detail"]
+    assert system.rows("SELECT count(*) FROM jobs") == [(0,)]
+    assert system.rows("SELECT count(*) FROM accounts") == [(0,)]
+
+
+async def test_of_two_hundred_reveals_one_gets_it(system: System) -> None:
+    await system.worker()
+    job = await system.final(await system.generate())
+
+    async def reveal() -> int:
+        async with system.http.post(f"/api/accounts/{job['id']}:0/reveal") as answer:
+            await answer.read()
+            return answer.status
+
+    statuses = await asyncio.gather(*(reveal() for _ in range(200)))
+    assert sorted(statuses) == [200] + [410] * 199
+
+
+async def test_pages_follow_each_other(system: System) -> None:
+    made = [await system.generate() for _ in range(5)]
+    found: list[str] = []
+    path = "/api/jobs?limit=2"
+    while path:
+        page = await system.get(path)
+        found += [job["id"] for job in page["items"]]
+        path = f"/api/jobs?limit=2&cursor={page['next']}" if page["next"] else ""
+    assert sorted(found) == sorted(made)
+    assert (await system.get("/openapi.json"))["openapi"].startswith("3.1")
