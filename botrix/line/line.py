@@ -1,44 +1,38 @@
 """The one client of the line. Speaks in scripts, so that each step is one round trip and atomic.
 
-redis-py retries on its own unless told not to, and a retried pop loses or doubles jobs: here it
-never does; whoever calls decides what is safe to repeat. Every failure becomes LineDown, also that
-of a server that is up and refuses writes (MISCONF, OOM, READONLY).
+Nothing is retried here, since a retried pop loses or doubles jobs: whoever calls decides what is
+safe to repeat. Every failure becomes LineDown, also that of a server that is up and refuses writes
+(MISCONF, OOM, READONLY).
 """
 
 from __future__ import annotations
 
-import asyncio
+import hashlib
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import msgspec
-from redis.asyncio import (
-    Connection,
-    ConnectionPool,
-    Redis,
-    SSLConnection,
-    UnixDomainSocketConnection,
-)
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.connection import HiredisRespSerializer
+from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from botrix.errors import LineDown
 from botrix.line import keys
+from botrix.line.connection import Address, open_pool
 from botrix.line.entries import LONGEST, encode
+from botrix.line.peeks import Peeks
 from botrix.model import Lane
 
 _SCRIPTS = Path(__file__).parent / "scripts"
-_LETTER = {"h": Lane.HIGH, "n": Lane.NORMAL, "l": Lane.LOW}
+_LETTER = {b"h": Lane.HIGH, b"n": Lane.NORMAL, b"l": Lane.LOW}
 _NUMBER = {Lane.HIGH: "1", Lane.NORMAL: "2", Lane.LOW: "3"}
 _LANES = [keys.LANES[lane] for lane in (Lane.HIGH, Lane.NORMAL, Lane.LOW)]
-_ANSWER_WITHIN = 10.0
+_NO_SCRIPTS = "the line {} does not keep scripts; see its log"
+_QUIET = 5.0
+"""Seconds without an event after which a subscriber asks whether the line is still there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,81 +80,53 @@ class Update:
     forced: bool = False
 
 
-class _Packing:
-    """Packs commands with hiredis, as redis-py's synchronous client does: 1.5 times as fast."""
-
-    _serializer = HiredisRespSerializer()
-
-    def pack_command(self, *args: Any) -> list[bytes]:
-        return cast(list[bytes], self._serializer.pack(*args))
-
-
-class _Tcp(_Packing, Connection):
-    pass
-
-
-class _Tls(_Packing, SSLConnection):
-    pass
-
-
-class _Unix(_Packing, UnixDomainSocketConnection):
-    pass
-
-
-_CONNECTIONS = {"redis": _Tcp, "rediss": _Tls, "unix": _Unix}
-
-
 class Line:
     """Connects when first needed, and again after each failure; needs no restart."""
 
-    def __init__(self, redis: Redis, name: str) -> None:
+    def __init__(self, redis: Redis, address: Address) -> None:
         self._redis = redis
-        self._name = name
+        self._address = address
         self._texts = {path.stem: path.read_text() for path in _SCRIPTS.glob("*.lua")}
         self._shas: dict[str, str] = {}
-        self._peeks: dict[str, asyncio.Task[None]] = {}
+        self._peeks = Peeks(_LANES, self._peek)
+        self._batches: dict[tuple[str, str], str] = {}
 
     @classmethod
     def open(cls, url: str) -> Line:
         """url: redis://, rediss:// or unix://. Opens no connection yet."""
-        parts = urlsplit(url)
-        if parts.scheme not in _CONNECTIONS:
-            raise LineDown(f"{parts.scheme}:// names no line; use redis://, rediss:// or unix://")
-        pool = ConnectionPool.from_url(
-            url,
-            socket_timeout=_ANSWER_WITHIN,
-            socket_connect_timeout=5.0,
-            retry=Retry(NoBackoff(), 0),
-        )
-        pool.connection_class = _CONNECTIONS[parts.scheme]
-        shown = parts.path if parts.scheme == "unix" else f"{parts.hostname}:{parts.port or 6379}"
-        return cls(Redis(connection_pool=pool), shown)
+        pool, address = open_pool(url)
+        return cls(Redis(connection_pool=pool), address)
 
     async def take(self, session: str, pump: str, n: int) -> list[Taken]:
+        """Up to n entries; those of the last take again, as long as they are not settled."""
         async with self._down():
-            return _read(await self._call("take", *_take(session, pump, n)))
+            return self._taken(session, pump, await self._call("take", *_take(session, pump, n)))
 
     async def settle_and_take(
         self, session: str, pump: str, back: Sequence[Back], rejected: Sequence[Rejected], n: int
     ) -> list[Taken]:
-        """One round trip. Where its answer is lost, say it again: settling twice is refused."""
+        """One round trip. Where its answer is lost, say it again: what is settled is the batch
+        that this Line saw last, so that a repeat cannot settle the one that it never saw."""
         async with self._down():
             for _ in range(2):
                 pipe = self._redis.pipeline(transaction=False)
-                await self._add(pipe, "settle", *_settle(session, pump, back, rejected))
+                settle = self._settle(session, pump, back, rejected)
+                await self._add(pipe, "settle", *settle)
                 await self._add(pipe, "take", *_take(session, pump, n))
                 try:
-                    return _read((await pipe.execute())[1])
+                    return self._taken(session, pump, (await pipe.execute())[1])
                 except NoScriptError:
                     self._shas.clear()
-            raise LineDown(f"the line {self._name} does not keep scripts")
+            raise LineDown(_NO_SCRIPTS.format(self._address.shown))
 
     async def settle(
         self, session: str, pump: str, back: Sequence[Back], rejected: Sequence[Rejected]
     ) -> str:
+        """'settled', or 'already' where that was done before."""
         async with self._down():
-            answer = await self._call("settle", *_settle(session, pump, back, rejected))
-            return str(answer.decode())
+            answer = await self._call("settle", *self._settle(session, pump, back, rejected))
+        self._batches.pop((session, pump), None)
+        return str(answer.decode())
 
     async def give_back(self, session: str, pumps: Iterable[str]) -> int:
         """Returns a dead session's taken entries to the heads of their lanes."""
@@ -174,38 +140,59 @@ class Line:
     async def push(self, placed: Sequence[Placing]) -> None:
         async with self._down():
             pipe = self._redis.pipeline(transaction=False)
-            for lane in Lane:
-                entries = [encode(p.id, p.place) for p in placed if p.lane is lane]
-                if entries:
-                    pipe.rpush(keys.LANES[lane], *entries)
+            _push(pipe, placed)
+            await pipe.execute()
+
+    async def submitted(self, placed: Sequence[Placing], updates: Sequence[Update]) -> None:
+        """One round trip: shows the jobs, then pushes them, so that no worker's status comes
+        before. By the script's text, since a repeat for its sake would push twice."""
+        async with self._down():
+            pipe = self._redis.pipeline(transaction=False)
+            if updates:
+                names, values = _publish(updates)
+                pipe.eval(self._texts["publish"], len(names), *names, *values)
+            _push(pipe, placed)
             await pipe.execute()
 
     async def publish(self, updates: Sequence[Update]) -> None:
-        if not updates:
-            return
-        names, values = [keys.UPDATES], [str(keys.STATUS_TTL)]
-        for u in updates:
-            names += [keys.status(u.job_id), keys.results(u.job_id)]
-            values += [u.status, u.results or "", u.event, "forced" if u.forced else ""]
+        if updates:
+            async with self._down():
+                await self._call("publish", *_publish(updates))
+
+    async def subscribe(self) -> AsyncIterator[bytes]:
+        """Each event from now on. LineDown ends it: what happens until the next is not told."""
+        pubsub = self._redis.pubsub()
+        try:
+            async with self._down():
+                await pubsub.subscribe(keys.UPDATES)
+            asked = False
+            while True:
+                async with self._down():
+                    told = await pubsub.get_message(timeout=_QUIET)
+                    if told is None and asked:
+                        raise TimeoutError("no answer to a ping")
+                    asked = told is None
+                    if asked:
+                        await _answer(pubsub.ping())
+                if told is not None and told["type"] == "message":
+                    yield told["data"]
+        finally:
+            await _answer(pubsub.aclose())  # type: ignore[no-untyped-call]
+
+    async def status(self, job_id: str) -> str | None:
         async with self._down():
-            await self._call("publish", names, values)
+            found = await _answer(self._redis.get(keys.status(job_id)))
+        return None if found is None else str(found.decode("utf-8", "replace"))
+
+    async def results(self, job_id: str) -> bytes | None:
+        """JSON, of a final job."""
+        async with self._down():
+            found: bytes | None = await _answer(self._redis.get(keys.results(job_id)))
+        return found
 
     async def wait(self, timeout: float) -> None:
-        """Until a lane has an entry, or `timeout` seconds. Peeks: nothing is moved or lost.
-
-        A peek goes on after a wait that another lane ended: the next wait finds it under way, for
-        to cancel it would cost its connection.
-        """
-        for lane in _LANES:
-            if lane not in self._peeks:
-                self._peeks[lane] = asyncio.create_task(self._peek(lane, timeout))
-        peeks = dict(self._peeks)
-        done, _ = await asyncio.wait(peeks.values(), return_when=asyncio.FIRST_COMPLETED)
-        for lane, peek in peeks.items():
-            if peek in done and self._peeks.get(lane) is peek:
-                del self._peeks[lane]
-        for peek in done:
-            peek.result()
+        """Until a lane has an entry, or `timeout` seconds. Peeks: nothing is moved or lost."""
+        await self._peeks.wait(timeout)
 
     async def heads(self, lane: Lane, n: int) -> list[bytes]:
         async with self._down():
@@ -236,24 +223,38 @@ class Line:
             return [value for value in values if value]
 
     async def rejected(self, n: int) -> list[bytes]:
+        """The last n, each as JSON: reason, at, and the entry's beginning or its length."""
         async with self._down():
             entries: list[bytes] = await _answer(self._redis.lrange(keys.REJECTED, -n, -1))
-            return entries
+            return entries if n > 0 else []
 
     async def ping(self) -> None:
         async with self._down():
             await _answer(self._redis.ping())
 
     async def close(self) -> None:
-        peeks, self._peeks = list(self._peeks.values()), {}
-        for peek in peeks:
-            peek.cancel()
-        await asyncio.gather(*peeks, return_exceptions=True)
+        await self._peeks.close()
         await self._redis.aclose(close_connection_pool=True)
 
-    async def _peek(self, lane: str, timeout: float) -> None:
+    async def _peek(self, lane: str, seconds: float) -> bool:
         async with self._down():
-            await _answer(self._redis.blmove(lane, lane, cast(int, timeout), "LEFT", "LEFT"))
+            head = self._redis.blmove(lane, lane, cast(int, seconds), "LEFT", "LEFT")
+            return await _answer(head) is not None
+
+    def _taken(self, session: str, pump: str, entries: Sequence[bytes]) -> list[Taken]:
+        digest = hashlib.sha1(b"\n".join(entries), usedforsecurity=False).hexdigest()
+        self._batches[session, pump] = digest if entries else ""
+        return [Taken(_LETTER.get(entry[:1], Lane.NORMAL), entry[1:]) for entry in entries]
+
+    def _settle(
+        self, session: str, pump: str, back: Sequence[Back], rejected: Sequence[Rejected]
+    ) -> tuple[list[str], list[Any]]:
+        values: list[Any] = [self._batches.get((session, pump), "")]
+        for b in back:
+            values += ["head" if b.head else "tail", _NUMBER[b.lane], b.raw]
+        for r in rejected:
+            values += ["rejected", "0", _reason(r)]
+        return [*_LANES, keys.taken(session, pump), keys.REJECTED], values
 
     async def _call(self, script: str, names: Sequence[str], values: Sequence[Any]) -> Any:
         for _ in range(2):
@@ -262,7 +263,7 @@ class Line:
                 return await _answer(self._redis.evalsha(sha, len(names), *names, *values))
             except NoScriptError:  # the server was restarted, or its scripts flushed
                 self._shas.clear()
-        raise LineDown(f"the line {self._name} does not keep scripts")
+        raise LineDown(_NO_SCRIPTS.format(self._address.shown))
 
     async def _add(
         self, pipe: Any, script: str, names: Sequence[str], values: Sequence[Any]
@@ -280,10 +281,7 @@ class Line:
         try:
             yield
         except (RedisError, OSError, TimeoutError) as error:
-            said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-            raise LineDown(
-                f"the line {self._name} does not answer ({said}); work goes on from the ledger"
-            ) from error
+            raise self._address.down(error) from error
 
 
 def _take(session: str, pump: str, n: int) -> tuple[list[str], list[Any]]:
@@ -291,24 +289,25 @@ def _take(session: str, pump: str, n: int) -> tuple[list[str], list[Any]]:
     return names, [n, LONGEST, int(time.time())]
 
 
-def _settle(
-    session: str, pump: str, back: Sequence[Back], rejected: Sequence[Rejected]
-) -> tuple[list[str], list[Any]]:
-    values: list[Any] = []
-    for b in back:
-        values += ["head" if b.head else "tail", _NUMBER[b.lane], b.raw]
-    for r in rejected:
-        values += ["rejected", "0", _reason(r)]
-    return [*_LANES, keys.taken(session, pump), keys.REJECTED], values
+def _push(pipe: Any, placed: Sequence[Placing]) -> None:
+    for lane in Lane:
+        entries = [encode(p.id, p.place) for p in placed if p.lane is lane]
+        if entries:
+            pipe.rpush(keys.LANES[lane], *entries)
+
+
+def _publish(updates: Sequence[Update]) -> tuple[list[str], list[str]]:
+    names, values = [keys.UPDATES], [str(keys.STATUS_TTL)]
+    for u in updates:
+        names += [keys.status(u.job_id), keys.results(u.job_id)]
+        values += [u.status, u.results or "", u.event, "forced" if u.forced else ""]
+    return names, values
 
 
 def _reason(rejected: Rejected) -> bytes:
     entry = rejected.raw[:1024].decode("utf-8", "replace")
-    return msgspec.json.encode({"reason": rejected.reason, "at": int(time.time()), "entry": entry})
-
-
-def _read(entries: Iterable[bytes]) -> list[Taken]:
-    return [Taken(_LETTER[chr(entry[0])], entry[1:]) for entry in entries]
+    reason = rejected.reason.encode("utf-8", "replace").decode()
+    return msgspec.json.encode({"reason": reason, "at": int(time.time()), "entry": entry})
 
 
 async def _answer(asked: Any) -> Any:

@@ -7,7 +7,8 @@ local written = 0
 for i = 2, #KEYS, 2 do
   local a = (i - 2) * 2 + 2
   local status, results, event, forced = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
-  if forced == 'forced' or not final[redis.call('GET', KEYS[i]) or ''] then
+  local present = redis.pcall('GET', KEYS[i])  -- of another type: overwritten, harms no other job
+  if forced == 'forced' or type(present) ~= 'string' or not final[present] then
     redis.call('SET', KEYS[i], status, 'EX', ARGV[1])
     if results ~= '' then redis.call('SET', KEYS[i + 1], results, 'EX', ARGV[1]) end
     redis.call('PUBLISH', KEYS[1], event)

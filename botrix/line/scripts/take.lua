@@ -5,9 +5,11 @@
 local taken = redis.call('LRANGE', KEYS[4], 0, -1)
 if #taken > 0 then return taken end
 
+-- A key of the wrong type fails here, before anything is popped: a script is not rolled back.
+for _, list in ipairs({ 1, 2, 3, 6 }) do redis.call('LLEN', KEYS[list]) end
 local letters = { 'h', 'n', 'l' }
 local order = { 1, 2, 3 }
-local turn = tonumber(redis.call('GET', KEYS[5]) or '0') + 1
+local turn = (tonumber(redis.call('GET', KEYS[5]) or '0') or 0) + 1
 if turn % 16 == 0 then order = { 3, 1, 2 } end
 if turn % 16 == 8 then order = { 2, 1, 3 } end
 

@@ -1,0 +1,120 @@
+"""The line on a real Valkey server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from botrix.errors import LineDown
+from botrix.line.entries import encode
+from botrix.line.line import Back, Line, Placing, Rejected, Update
+from botrix.line.server import LineServer
+from botrix.model import Lane
+
+pytestmark = pytest.mark.suite("Valkey")
+
+
+@pytest_asyncio.fixture
+async def server(folder: Path) -> AsyncIterator[LineServer]:
+    made = LineServer(folder, folder / "line.sock")
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest_asyncio.fixture
+async def line(server: LineServer) -> AsyncIterator[Line]:
+    opened = Line.open(server.url)
+    yield opened
+    await opened.close()
+
+
+async def push(line: Line, numbers: range, lane: Lane = Lane.NORMAL) -> None:
+    await line.push([Placing(f"j{n}", n, lane) for n in numbers])
+
+
+def raws(numbers: range) -> list[bytes]:
+    return [encode(f"j{n}", n) for n in numbers]
+
+
+async def test_a_take_is_first_in_first_out_and_repeats_itself(line: Line) -> None:
+    await push(line, range(1, 6))
+    taken = await line.take("s", "1", 3)
+    assert [one.raw for one in taken] == raws(range(1, 4))
+    assert await line.take("s", "1", 3) == taken
+    assert (await line.depths())[Lane.NORMAL] == 2
+
+
+async def test_settling_puts_back_to_head_and_tail(line: Line) -> None:
+    await push(line, range(1, 5))
+    await line.take("s", "1", 3)
+    back = [
+        Back(Lane.NORMAL, encode("j1", 9), head=False),
+        Back(Lane.NORMAL, encode("j2", 2), head=True),
+        Back(Lane.NORMAL, encode("j3", 3), head=True),
+    ]
+    assert await line.settle("s", "1", back, [Rejected(b"x", "why")]) == "settled"
+    assert await line.settle("s", "1", back, []) == "already"
+    assert await line.heads(Lane.NORMAL, 9) == [*raws(range(2, 5)), encode("j1", 9)]
+    assert b"why" in (await line.rejected(1))[0]
+
+
+async def test_a_settle_said_again_spares_the_batch_it_never_saw(line: Line) -> None:
+    """The answer of settle-and-take is lost: said again, it must not drop the second batch."""
+    await push(line, range(1, 5))
+    await line.take("s", "1", 2)
+    seen = dict(line._batches)
+    second = await line.settle_and_take("s", "1", [], [], 2)
+    line._batches = seen
+    assert await line.settle_and_take("s", "1", [], [], 2) == second
+    assert [one.raw for one in second] == raws(range(3, 5))
+
+
+async def test_no_lane_starves(line: Line) -> None:
+    for lane in Lane:
+        await push(line, range(1, 100), lane)
+    first = []
+    for _ in range(32):
+        (one,) = await line.take("s", "1", 1)
+        await line.settle("s", "1", [], [])
+        first.append(one.lane)
+    assert (first.count(Lane.HIGH), first.count(Lane.NORMAL), first.count(Lane.LOW)) == (28, 2, 2)
+
+
+async def test_what_a_dead_session_took_goes_back_to_the_heads(line: Line) -> None:
+    await push(line, range(1, 6))
+    await line.take("dead", "2", 3)
+    assert await line.give_back("dead", ["1", "2"]) == 3
+    assert await line.heads(Lane.NORMAL, 9) == raws(range(1, 6))
+
+
+async def test_a_final_status_is_kept_unless_forced(line: Line) -> None:
+    for status, forced, kept in (
+        ("completed", False, "completed"),
+        ("running", False, "completed"),
+        ("running", True, "running"),
+    ):
+        await line.publish([Update("j", status, None, "{}", forced)])
+        assert await line.status("j") == kept
+
+
+async def test_a_wait_ends_with_a_push_and_takes_nothing(line: Line) -> None:
+    waiting = asyncio.create_task(line.wait(30))
+    await asyncio.sleep(0)
+    await push(line, range(1, 2), Lane.LOW)
+    await asyncio.wait_for(waiting, 5)
+    assert await line.heads(Lane.LOW, 9) == raws(range(1, 2))
+
+
+async def test_the_same_line_works_again_after_an_outage(server: LineServer, line: Line) -> None:
+    await push(line, range(1, 3))
+    server.kill()
+    with pytest.raises(LineDown):
+        await line.take("s", "1", 1)
+    await server.start()
+    await push(line, range(3, 4))
+    assert (await line.take("s", "1", 9))[-1].raw == encode("j3", 3)
