@@ -7,7 +7,7 @@ BotrixError            one line for people: what happened, to which thing, what 
 ├── Conflict           the thing is in a state that does not allow this
 ├── LedgerError
 │   ├── LedgerDown     the database does not answer, or refuses writes for now
-│   ├── OutcomeUnknown a commit was sent and its answer was lost
+│   │   └── OutcomeUnknown  a commit was sent and its answer was lost
 │   └── SessionLost    this worker's session was declared lost; nothing was written
 ├── LineDown           the line does not answer, or refuses writes
 └── DirectoryError     a directory cannot be used (its creator says why)
@@ -39,10 +39,10 @@ class LedgerError(BotrixError):
 
 
 class LedgerDown(LedgerError):
-    """The database does not answer, or refuses writes for now; nothing was written."""
+    """The database does not answer, or refuses writes for now; ask again later."""
 
 
-class OutcomeUnknown(LedgerError):
+class OutcomeUnknown(LedgerDown):
     """A commit was sent and its answer was lost: it may or may not have happened."""
 
 

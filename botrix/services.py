@@ -24,7 +24,11 @@ def open_ledger(url: str) -> Ledger:
         from botrix.ledger.sqlite import SqliteLedger
 
         return SqliteLedger(Path(url.removeprefix("sqlite:///")))
-    raise SettingsError("the ledger is on SQLite for now; give a url like sqlite:///FILE")
+    if url.startswith(("postgresql://", "postgres://")):
+        from botrix.ledger.postgres import PostgresLedger
+
+        return PostgresLedger(url)
+    raise SettingsError("the ledger's url is not known; give sqlite:///FILE or postgresql://…")
 
 
 class Directories:

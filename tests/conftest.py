@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory
 import pytest
 import pytest_asyncio
 
+from tests.servers import postgres
+from tests.servers.postgres import PostgresServer
 from tests.servers.system import System
 
 _ran: set[str] = set()
@@ -22,9 +24,26 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest_asyncio.fixture
-async def system(folder: Path) -> AsyncIterator[System]:
-    made = System(folder)
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    if not postgres.available():
+        pytest.skip("no PostgreSQL on this machine")
+    with postgres.postgres_server() as server:
+        yield server
+
+
+@pytest_asyncio.fixture(
+    params=[
+        pytest.param("sqlite", marks=pytest.mark.suite("SQLite")),
+        pytest.param("postgres", marks=pytest.mark.suite("PostgreSQL")),
+    ]
+)
+async def system(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[System]:
+    """On each database, a line of its own, an API and no worker yet."""
+    url = None
+    if request.param == "postgres":
+        url = await request.getfixturevalue("postgres_server").database()
+    made = System(folder, ledger_url=url)
     try:
         await made.start()
         yield made

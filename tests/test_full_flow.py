@@ -12,7 +12,7 @@ import pytest
 from botrix.creators.local import count_tags, verify
 from tests.servers.system import System, until
 
-pytestmark = [pytest.mark.suite("SQLite"), pytest.mark.suite("Valkey")]
+pytestmark = pytest.mark.suite("Valkey")
 
 
 async def test_one_account_reaches_the_directory(system: System) -> None:

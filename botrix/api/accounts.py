@@ -46,11 +46,11 @@ async def account(here: HereNow, account_id: str) -> dict[str, Any]:
 
 @router.post("/{account_id}/reveal", response_model=Revealed)
 async def reveal(here: HereNow, account_id: str, key: Key) -> dict[str, Any]:
-    """The password, once; every later call gets 410."""
+    """The password, once; every later call gets 410, but one with the same Idempotency-Key."""
     job_id, index = account_key(account_id)
     found = await here.queries.account(here.tenant, job_id, index)
     try:
-        sealed = await here.queries.reveal(here.tenant, job_id, index)
+        sealed = await here.queries.reveal(here.tenant, job_id, index, key)
     except Conflict as error:
         if found["status"] != "created":
             raise

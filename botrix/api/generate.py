@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from botrix.api.body import strict_json
 from botrix.api.door import Here, HereNow, Key
-from botrix.api.problems import Problem
 from botrix.api.schemas import GenerateRequest, JobView, job_view
+from botrix.errors import InvalidInput
 from botrix.identity import check_template
 from botrix.ledger.ledger import Submission, Submitted
+from botrix.ledger.queries import KEY_WAS_USED
 from botrix.model import NewJob
 
 router = APIRouter(tags=["accounts"])
@@ -57,9 +58,7 @@ def fingerprint_of(verb: str, body: bytes) -> str:
 async def accepted(here: Here, response: Response, submitted: Submitted) -> dict[str, Any]:
     """The 202 of a new job, or of the earlier one with the same key and body."""
     if submitted.clash:
-        raise Problem(
-            422, "Key was used", "this Idempotency-Key came with another body; choose a new key"
-        )
+        raise InvalidInput(KEY_WAS_USED)
     response.headers["Location"] = f"/api/jobs/{submitted.job_id}"
     return job_view(await here.queries.job(here.tenant, submitted.job_id))
 

@@ -14,9 +14,9 @@ from botrix.api.problems import Problem
 from botrix.api.schemas import ImportView
 from botrix.errors import InvalidInput
 from botrix.identity import new_password
-from botrix.ledger.imports import Import
+from botrix.ledger.imports import Import, RosterRow
 from botrix.ledger.ledger import Submitted
-from botrix.model import Lane, NewJob, PlannedAccount, Source, tag_of
+from botrix.model import Lane, NewJob, Source
 from botrix.roster import BadRow, RosterReader, Row
 
 router = APIRouter(tags=["accounts"])
@@ -70,8 +70,7 @@ class _Reading:
         self._strict = strict
         self._import = Import(here.queries.engine, job)
         self._digest = hashlib.sha256(f"{job.directory}:{job.lane}:{strict}:".encode())
-        self._index = 0
-        self._planned: list[PlannedAccount] = []
+        self._good: list[RosterRow] = []
         self._bad: list[tuple[int, str]] = []
 
     async def run(self, request: Request, key: str | None) -> Submitted:
@@ -98,20 +97,19 @@ class _Reading:
                 self._refuse(row.number, row.reason)
             else:
                 self._plan(row)
-            if len(self._planned) + len(self._bad) >= _BATCH:
+            if len(self._good) + len(self._bad) >= _BATCH:
                 await self._flush()
 
     def _plan(self, row: Row) -> None:
-        services = self._here.services
         try:
-            person = services.planner.person_from_row(row.person)
+            person = self._here.services.planner.person_from_row(row.person)
         except InvalidInput as error:
             self._refuse(row.number, str(error))
             return
-        tag = tag_of(self._job.id, self._index)
-        sealed = services.sealer.seal(row.password or new_password(), self._job.tenant_id, tag)
-        self._planned.append(PlannedAccount(self._job.id, self._index, person, sealed, row.number))
-        self._index += 1
+        self._good.append(RosterRow(row.number, person, row.password or new_password()))
+
+    def _seal(self, password: str, tag: str) -> bytes:
+        return self._here.services.sealer.seal(password, self._job.tenant_id, tag)
 
     def _refuse(self, number: int, reason: str) -> None:
         if self._strict:
@@ -119,8 +117,8 @@ class _Reading:
         self._bad.append((number, reason))
 
     async def _flush(self) -> None:
-        planned, bad = self._planned, self._bad
-        self._planned, self._bad = [], []
-        for number, reason in await self._import.add(planned, bad):
+        good, bad = self._good, self._bad
+        self._good, self._bad = [], []
+        for number, reason in await self._import.add(good, bad, self._seal):
             if self._strict:
                 self._refuse(number, reason)

@@ -71,13 +71,15 @@ async def rows(here: HereNow, job_id: str, cursor: int = 0, limit: Limit = 1000)
 @router.post("/{job_id}/cancel", response_model=JobView, status_code=202)
 async def cancel(here: HereNow, job_id: str, key: Key) -> dict[str, Any]:
     """Create no more accounts of this job; those under way are still finished."""
-    return job_view(await here.queries.cancel(here.tenant, job_id))
+    return job_view(await here.queries.cancel(here.tenant, job_id, key))
 
 
 @router.post("/{job_id}/retry", response_model=JobView, status_code=202)
 async def retry(here: HereNow, job_id: str, key: Key) -> dict[str, Any]:
     """Try just the failed accounts of a failed job again."""
-    return job_view(await here.queries.retry(here.tenant, job_id))
+    view = job_view(await here.queries.retry(here.tenant, job_id, key))
+    await here.submitting.opened_again(job_id)
+    return view
 
 
 def _before(cursor: str | None) -> tuple[float, str] | None:

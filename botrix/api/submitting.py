@@ -53,6 +53,12 @@ class Submitting:
         except LineDown as error:
             _log.warning("accepted without the line: %s", error)
 
+    async def opened_again(self, job_id: str) -> None:
+        """Shows a final job as running: without force the line keeps a final status."""
+        event = json.dumps({"job_id": job_id, "status": "running", "at": round(time.time(), 3)})
+        with contextlib.suppress(LineDown):
+            await self._line.publish([Update(job_id, "running", None, event, forced=True)])
+
     async def _run(self) -> None:
         while True:
             batch = [await self._waiting.get()]

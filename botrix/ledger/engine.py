@@ -6,19 +6,40 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+
+class now(FunctionElement[float]):  # noqa: N801  named as the SQL function that it is
+    """The clock of the database, in seconds since 1970."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _now_on_sqlite(*_: Any, **__: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(now, "postgresql")
+def _now_on_postgresql(*_: Any, **__: Any) -> str:
+    return "extract(epoch FROM clock_timestamp())::float8"
 
 
 def create_engine(url: str) -> AsyncEngine:
     """url: `sqlite:///PATH` or `postgresql://…`. Every transaction on SQLite begins IMMEDIATE,
-    or a reader that turns writer would fail at once instead of waiting (SQLite, "Isolation")."""
+    or a reader that turns writer would fail at once instead of waiting (SQLite, "Isolation").
+    No error shows the values of a statement: sealed passwords are among them."""
     if url.startswith("sqlite"):
-        engine = create_async_engine(url.replace("sqlite:", "sqlite+aiosqlite:", 1))
+        engine = create_async_engine(
+            url.replace("sqlite:", "sqlite+aiosqlite:", 1), hide_parameters=True
+        )
         sa.event.listen(engine.sync_engine, "connect", _prepare)
         sa.event.listen(engine.sync_engine, "begin", _begin_immediate)
         return engine
-    return create_async_engine(
-        url.replace("postgresql:", "postgresql+asyncpg:", 1), pool_pre_ping=True, pool_size=5
-    )
+    url = f"postgresql+asyncpg:{url.partition(':')[2]}"
+    return create_async_engine(url, pool_pre_ping=True, pool_size=5, hide_parameters=True)
 
 
 def _prepare(connection: Any, _record: Any) -> None:

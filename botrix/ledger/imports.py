@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from botrix.errors import LedgerDown
+from botrix.ledger.engine import now
 from botrix.ledger.ledger import Submitted
 from botrix.ledger.tables import (
     accounts,
@@ -20,7 +21,22 @@ from botrix.ledger.tables import (
     jobs,
     place_sequence,
 )
-from botrix.model import NewJob, PlannedAccount
+from botrix.model import NewJob, Person, tag_of
+
+Seal = Callable[[str, str], bytes]
+"""(password, tag) -> sealed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RosterRow:
+    """A good row, on its way to become an account. `number` is that of the file."""
+
+    number: int
+    person: Person
+    password: str = field(repr=False)
+
+
+_ENTER = sa.insert(accounts).values(updated_at=now())
 
 
 class Import:
@@ -29,81 +45,79 @@ class Import:
     def __init__(self, engine: AsyncEngine, job: NewJob) -> None:
         self._engine = engine
         self._job = job
-        self._insert: Any = sqlite.insert
-        if engine.dialect.name == "postgresql":
-            self._insert = postgresql.insert
         self.count = 0
         self.bad = 0
 
     async def begin(self) -> None:
-        job, now = self._job, time.time()
+        job = self._job
         values = {
             "id": job.id, "tenant_id": job.tenant_id, "source": job.source, "lane": job.lane,
             "directory": job.directory, "tries": job.tries, "count": 0, "importing": True,
-            "created_at": now, "updated_at": now,
+            "created_at": now(), "updated_at": now(),
         }  # fmt: skip
-        try:
-            async with self._engine.begin() as db:
-                await db.execute(sa.insert(jobs).values(**values))
-        except (sa.exc.OperationalError, OSError) as error:
-            raise LedgerDown("the ledger does not answer; send the roster again") from error
+        async with self._begin() as db:
+            await db.execute(sa.insert(jobs).values(**values))
 
     async def add(
-        self, planned: Sequence[PlannedAccount], bad: Sequence[tuple[int, str]]
+        self, rows: Sequence[RosterRow], bad: Sequence[tuple[int, str]], seal: Seal
     ) -> list[tuple[int, str]]:
-        """One batch; indexes must follow on those before. Answers the rows whose user name came
-        before in the roster, as (row, reason)."""
-        async with self._engine.begin() as db:
-            doubled = await self._add_accounts(db, planned)
-            rows = [*bad, *doubled]
-            if rows:
-                values = [
-                    {
-                        "job_id": self._job.id,
-                        "tenant_id": self._job.tenant_id,
-                        "row": n,
-                        "reason": r,
-                    }
-                    for n, r in rows
-                ]
-                await db.execute(self._insert(bad_rows).on_conflict_do_nothing(), values)
-        self.bad += len(rows)
-        return doubled
+        """One batch, in one transaction. Answers the rows whose user name came before in the
+        roster, as (row, reason); they are kept with the bad ones."""
+        async with self._begin() as db:
+            good, repeated = await self._without_repeats(db, rows)
+            if good:
+                await db.execute(_ENTER, self._values(good, seal))
+            left_out = [*bad, *repeated]
+            if left_out:
+                await db.execute(sa.insert(bad_rows), [self._bad(*one) for one in left_out])
+        self.count += len(good)
+        self.bad += len(left_out)
+        return repeated
 
-    async def _add_accounts(
-        self, db: AsyncConnection, planned: Sequence[PlannedAccount]
-    ) -> list[tuple[int, str]]:
-        doubled = []
-        now = time.time()
-        for one in planned:
-            values = {
-                "job_id": self._job.id, "idx": one.index, "tenant_id": self._job.tenant_id,
-                "username": one.person.username, "email": one.person.email,
-                "given_name": one.person.given_name, "family_name": one.person.family_name,
-                "display_name": one.person.display_name, "sealed": one.sealed, "row": one.row,
-                "updated_at": now,
-            }  # fmt: skip
-            done = await db.execute(
-                self._insert(accounts).values(**values).on_conflict_do_nothing()
-            )
-            if done.rowcount == 0:
-                doubled.append((one.row or 0, await self._repeats(db, one.person.username)))
-            else:
-                self.count += 1
-        return doubled
-
-    async def _repeats(self, db: AsyncConnection, username: str) -> str:
-        query = sa.select(accounts.c.row).where(
+    async def _without_repeats(
+        self, db: AsyncConnection, rows: Sequence[RosterRow]
+    ) -> tuple[list[RosterRow], list[tuple[int, str]]]:
+        folded = sa.func.lower(accounts.c.username)
+        query = sa.select(folded, accounts.c.row).where(
             accounts.c.job_id == self._job.id,
-            sa.func.lower(accounts.c.username) == sa.func.lower(username),
             accounts.c.row.is_not(None),
+            folded.in_([row.person.username.lower() for row in rows]),
         )
-        return f"repeats the user name of row {(await db.execute(query)).scalar()}"
+        seen: dict[str, int] = dict((await db.execute(query)).all()) if rows else {}
+        good, repeated = [], []
+        for row in rows:
+            first = seen.setdefault(row.person.username.lower(), row.number)
+            if first == row.number:
+                good.append(row)
+            else:
+                repeated.append((row.number, f"repeats the user name of row {first}"))
+        return good, repeated
+
+    def _values(self, rows: Sequence[RosterRow], seal: Seal) -> list[dict[str, Any]]:
+        fixed = {"job_id": self._job.id, "tenant_id": self._job.tenant_id}
+        return [
+            {
+                **fixed,
+                "idx": index,
+                "username": row.person.username,
+                "email": row.person.email,
+                "given_name": row.person.given_name,
+                "family_name": row.person.family_name,
+                "display_name": row.person.display_name,
+                "sealed": seal(row.password, tag_of(self._job.id, index)),
+                "row": row.number,
+            }
+            for index, row in enumerate(rows, self.count)
+        ]
+
+    def _bad(self, number: int, reason: str) -> dict[str, Any]:
+        job = self._job
+        return {"job_id": job.id, "tenant_id": job.tenant_id, "row": number, "reason": reason}
 
     async def finish(self, key: str | None, fingerprint: str) -> Submitted:
         """From here on the job is there; its place is returned, or the earlier job of the key."""
-        job, now = self._job, time.time()
-        async with self._engine.begin() as db:
+        job = self._job
+        async with self._begin() as db:
             if key is not None:
                 before = await self._before(db, key)
                 if before is not None:
@@ -112,7 +126,7 @@ class Import:
                 values = {"key": key, "fingerprint": fingerprint, "job_id": job.id}
                 await db.execute(
                     sa.insert(idempotency_keys).values(
-                        **values, tenant_id=job.tenant_id, created_at=now
+                        **values, tenant_id=job.tenant_id, created_at=now()
                     )
                 )
             place = await self._next_place(db) if self.count else None
@@ -120,11 +134,11 @@ class Import:
                 "importing": False,
                 "place": place,
                 "bad_rows": self.bad,
-                "updated_at": now,
+                "updated_at": now(),
             }
             change |= {"count": self.count, "next_index": self.count}
             if place is None:
-                change |= {"status": "completed", "finished_at": now}
+                change |= {"status": "completed", "finished_at": now()}
             await db.execute(sa.update(jobs).where(jobs.c.id == job.id).values(**change))
         return Submitted(job.id, place)
 
@@ -132,7 +146,7 @@ class Import:
         """Takes back what was added, in short transactions."""
         chunk = sa.select(accounts.c.idx).where(accounts.c.job_id == self._job.id).limit(5000)
         while True:
-            async with self._engine.begin() as db:
+            async with self._begin() as db:
                 gone = await db.execute(
                     sa.delete(accounts).where(
                         accounts.c.job_id == self._job.id, accounts.c.idx.in_(chunk)
@@ -141,6 +155,14 @@ class Import:
                 if gone.rowcount == 0:
                     await db.execute(sa.delete(jobs).where(jobs.c.id == self._job.id))
                     return
+
+    @asynccontextmanager
+    async def _begin(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self._engine.begin() as connection:
+                yield connection
+        except (sa.exc.OperationalError, sa.exc.InterfaceError, OSError) as error:
+            raise LedgerDown("the ledger does not answer; send the roster again") from error
 
     async def _before(self, db: AsyncConnection, key: str) -> Any:
         query = sa.select(idempotency_keys.c.job_id, idempotency_keys.c.fingerprint).where(

@@ -97,10 +97,12 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """placed: jobs of which something became claimable; jobs: those that a cancellation moved."""
+    """placed: jobs of which something became claimable; jobs: those that a cancellation moved;
+    more: the limit cut it short, so ask again at once."""
 
     placed: list[Placed] = field(default_factory=list)
     jobs: list[JobState] = field(default_factory=list)
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,8 @@ Plan = Callable[[str, str, str | None, range], list[PlannedAccount]]
 
 
 class Ledger(Protocol):
-    """See the module's docstring. `limit` bounds the rows that one call touches."""
+    """See the module's docstring. `limit` bounds the rows that one call touches; the entries
+    that one claim asks for have distinct ids."""
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]: ...
 
@@ -161,7 +164,7 @@ class Ledger(Protocol):
 
     async def record(self, session: str, results: Sequence[Result]) -> Recorded: ...
 
-    async def free(self, limit: int) -> list[Placed]: ...
+    async def free(self, limit: int) -> Due: ...
 
     async def due(self, limit: int) -> Due: ...
 

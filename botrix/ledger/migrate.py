@@ -38,11 +38,17 @@ def upgrade(url: str) -> None:
     asyncio.run(_upgrade(url))
 
 
+def _run(connection: sa.Connection) -> None:
+    if connection.dialect.name == "postgresql":  # several hosts may start at once
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('botrix migrate'))"))
+    command.upgrade(config(connection), "head")
+
+
 async def _upgrade(url: str) -> None:
     engine = create_engine(url)
     try:
         async with engine.begin() as connection:
-            await connection.run_sync(lambda sync: command.upgrade(config(sync), "head"))
+            await connection.run_sync(_run)
     except (OSError, sa.exc.OperationalError) as error:
         raise LedgerDown(f"the ledger could not be migrated: {error}; is it up?") from error
     finally:

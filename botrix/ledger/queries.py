@@ -6,18 +6,20 @@ but that of `reveal`, which gives it once.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from botrix.errors import Conflict, LedgerDown, NotFound
-from botrix.ledger.tables import accounts, bad_rows, directories, jobs, sessions
+from botrix.errors import Conflict, InvalidInput, LedgerDown, NotFound
+from botrix.ledger.engine import now
+from botrix.ledger.tables import accounts, bad_rows, directories, idempotency_keys, jobs, sessions
 
 Row = dict[str, Any]
+KEY_WAS_USED = "this Idempotency-Key came with another request; choose a new key"
 _JOB = [c for c in jobs.c if c.name not in ("next_index", "due_at", "not_before", "importing")]
 _ACCOUNT = [c for c in accounts.c if c.name not in ("sealed", "session_id")]
 _SUM = jobs.c.created + jobs.c.existing + jobs.c.failed + jobs.c.cancelled + jobs.c.deleted
@@ -46,11 +48,8 @@ class Queries:
         )
 
     async def job(self, tenant: str, job_id: str) -> Row:
-        query = sa.select(*_JOB).where(jobs.c.tenant_id == tenant, jobs.c.id == job_id)
-        rows = await self._rows(query.where(~jobs.c.importing))
-        if not rows:
-            raise NotFound(f"there is no job {job_id!r}; GET /api/jobs lists those there are")
-        return rows[0]
+        async with self._begin() as db:
+            return await self._job(db, tenant, job_id)
 
     async def job_stats(self, tenant: str) -> Row:
         by_status = sa.select(jobs.c.status, sa.func.count().label("jobs"))
@@ -101,7 +100,7 @@ class Queries:
         values = {"tenant_id": tenant, "name": name, "kind": kind, "config": config}
         try:
             async with self._begin() as db:
-                await db.execute(sa.insert(directories).values(**values, created_at=time.time()))
+                await db.execute(sa.insert(directories).values(**values, created_at=now()))
         except sa.exc.IntegrityError:
             raise Conflict(f"there is a directory {name!r} already; choose another name") from None
 
@@ -111,58 +110,74 @@ class Queries:
         )
         return int(rows[0]["n"])
 
-    async def cancel(self, tenant: str, job_id: str) -> Row:
+    async def cancel(self, tenant: str, job_id: str, key: str | None = None) -> Row:
         """What was not planned yet is cancelled here; the dispatcher sweeps what was."""
-        now = time.time()
         left = jobs.c.count - jobs.c.next_index
         async with self._begin() as db:
             job = await self._locked(db, tenant, job_id)
+            if not await _first_use(db, tenant, key, f"cancel:{job_id}", job_id):
+                return await self._job(db, tenant, job_id)
             if job["status"] not in ("pending", "running"):
                 raise Conflict(
                     f"job {job_id} is {job['status']}; only an open job can be cancelled"
                 )
             change: Row = {"cancelled": jobs.c.cancelled + left, "next_index": jobs.c.count}
-            change |= {"status": "cancelling", "place": None, "due_at": now, "updated_at": now}
+            change |= {"status": "cancelling", "place": None, "due_at": 0, "updated_at": now()}
             await db.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**change))
             done = sa.update(jobs).where(jobs.c.id == job_id, jobs.c.count == _SUM)
-            await db.execute(done.values(status="cancelled", due_at=None, finished_at=now))
-        return await self.job(tenant, job_id)
+            await db.execute(done.values(status="cancelled", due_at=None, finished_at=now()))
+            return await self._job(db, tenant, job_id)
 
-    async def retry(self, tenant: str, job_id: str) -> Row:
+    async def retry(self, tenant: str, job_id: str, key: str | None = None) -> Row:
         """Opens just the failed accounts of a failed job again, with all their tries."""
-        now = time.time()
         async with self._begin() as db:
             job = await self._locked(db, tenant, job_id)
+            if not await _first_use(db, tenant, key, f"retry:{job_id}", job_id):
+                return await self._job(db, tenant, job_id)
             if job["status"] != "failed":
                 raise Conflict(f"job {job_id} is {job['status']}; only a failed job can be retried")
             again = {"status": "planned", "tries": 0, "reason": None, "detail": None}
             failed = (accounts.c.job_id == job_id, accounts.c.status == "failed")
             await db.execute(
-                sa.update(accounts).where(*failed).values(**again, not_before=None, updated_at=now)
+                sa.update(accounts).where(*failed).values(**again, not_before=0, updated_at=now())
             )
-            change = {"status": "running", "failed": 0, "due_at": now, "finished_at": None}
+            change = {"status": "running", "failed": 0, "due_at": 0, "finished_at": None}
             await db.execute(
-                sa.update(jobs).where(jobs.c.id == job_id).values(**change, updated_at=now)
+                sa.update(jobs).where(jobs.c.id == job_id).values(**change, updated_at=now())
             )
-        return await self.job(tenant, job_id)
+            return await self._job(db, tenant, job_id)
 
-    async def reveal(self, tenant: str, job_id: str, index: int) -> bytes:
-        """The sealed password, once; of many calls at a time one gets it. Else raises Conflict."""
+    async def reveal(self, tenant: str, job_id: str, index: int, key: str | None = None) -> bytes:
+        """The sealed password, once; of many calls at a time one gets it. Else raises Conflict.
+        With a key, a call whose answer was lost may be said again with the same key."""
         await self.account(tenant, job_id, index)
         open_one = (accounts.c.status == "created", accounts.c.revealed_at.is_(None))
         query = (
             sa.update(accounts)
             .where(*_one(tenant, job_id, index), *open_one)
-            .values(revealed_at=time.time())
+            .values(revealed_at=now())
             .returning(accounts.c.sealed)
         )
         async with self._begin() as db:
-            row = (await db.execute(query)).first()
+            if await _first_use(db, tenant, key, f"reveal:{job_id}:{index}", job_id):
+                row = (await db.execute(query)).first()
+                if row is None and key is not None:  # who was refused has not used the key
+                    await db.execute(_forget(tenant, key))
+            else:
+                again = sa.select(accounts.c.sealed).where(*_one(tenant, job_id, index))
+                row = (await db.execute(again)).first()
         if row is None:
             raise Conflict(
                 f"the password of {job_id}:{index} was revealed, or is of no account yet"
             )
         return bytes(row[0])
+
+    async def _job(self, db: AsyncConnection, tenant: str, job_id: str) -> Row:
+        query = sa.select(*_JOB).where(jobs.c.tenant_id == tenant, jobs.c.id == job_id)
+        row = (await db.execute(query.where(~jobs.c.importing))).mappings().first()
+        if row is None:
+            raise NotFound(f"there is no job {job_id!r}; GET /api/jobs lists those there are")
+        return dict(row)
 
     async def _locked(self, db: AsyncConnection, tenant: str, job_id: str) -> Row:
         query = sa.select(jobs.c.status).where(jobs.c.tenant_id == tenant, jobs.c.id == job_id)
@@ -195,4 +210,29 @@ def _one(tenant: str, job_id: str, index: int) -> tuple[sa.ColumnElement[bool], 
         accounts.c.tenant_id == tenant,
         accounts.c.job_id == job_id,
         accounts.c.idx == index,
+    )
+
+
+async def _first_use(
+    db: AsyncConnection, tenant: str, key: str | None, fingerprint: str, job_id: str
+) -> bool:
+    """Whether the caller is to act. False: the same was asked with this key before. Raises
+    InvalidInput where the key came with something else."""
+    if key is None:
+        return True
+    mine = (idempotency_keys.c.tenant_id == tenant, idempotency_keys.c.key == key)
+    insert = postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert
+    values = {"tenant_id": tenant, "key": key, "fingerprint": fingerprint, "job_id": job_id}
+    entered = insert(idempotency_keys).values(**values, created_at=now()).on_conflict_do_nothing()
+    if (await db.execute(entered)).rowcount == 1:
+        return True
+    before = await db.execute(sa.select(idempotency_keys.c.fingerprint).where(*mine))
+    if before.scalar_one() != fingerprint:
+        raise InvalidInput(KEY_WAS_USED)
+    return False
+
+
+def _forget(tenant: str, key: str) -> sa.Delete:
+    return sa.delete(idempotency_keys).where(
+        idempotency_keys.c.tenant_id == tenant, idempotency_keys.c.key == key
     )

@@ -81,7 +81,7 @@ class SqliteLedger:
     async def record(self, session: str, results: Sequence[Result]) -> Recorded:
         return await self._write(lambda db, now: sqlite_verbs.record(db, session, results, now))
 
-    async def free(self, limit: int) -> list[Placed]:
+    async def free(self, limit: int) -> Due:
         return await self._write(lambda db, now: sqlite_verbs.free(db, limit, now))
 
     async def due(self, limit: int) -> Due:

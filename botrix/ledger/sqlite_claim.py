@@ -27,12 +27,11 @@ _ACCOUNT = (
 )
 _DUE = (
     f"SELECT {_ACCOUNT} FROM accounts a JOIN jobs j ON j.id = a.job_id WHERE a.job_id = ?"
-    " AND a.status IN ('planned', 'unsure') AND (a.not_before IS NULL OR a.not_before <= ?)"
-    " AND (j.status <> 'cancelling' OR a.status = 'unsure') ORDER BY a.idx LIMIT ?"
+    " AND a.status IN ('planned', 'unsure') AND a.not_before <= ?"
+    " AND (j.status <> 'cancelling' OR a.status = 'unsure') ORDER BY a.not_before, a.idx LIMIT ?"
 )
 _OPEN_FROM = (
-    "SELECT min(coalesce(not_before, 0)) FROM accounts WHERE job_id = ?"
-    " AND status IN ('planned', 'unsure')"
+    "SELECT min(not_before) FROM accounts WHERE job_id = ? AND status IN ('planned', 'unsure')"
 )
 _LEASE = (
     "UPDATE accounts SET status = 'leased', session_id = ?, attempt = attempt + 1, updated_at = ?"
@@ -159,10 +158,11 @@ def _lease_due(
 
 
 def _move(db: sqlite3.Connection, row: sqlite3.Row, next_index: int, now: float) -> int | None:
-    """Gives the job a new place where work is left now, else the time at which some will be."""
+    """Gives the job a new place where work is left now, else the time at which some will be.
+    One that is being cancelled waits for the dispatcher, who sweeps before it places."""
     opens = None if _untouched(row) else db.execute(_OPEN_FROM, (row["id"],)).fetchone()[0]
-    fresh = next_index < row["count"] and row["status"] != JobStatus.CANCELLING
-    place = next_place(db) if fresh or (opens is not None and opens <= now) else None
+    left = next_index < row["count"] or (opens is not None and opens <= now)
+    place = next_place(db) if left and row["status"] != JobStatus.CANCELLING else None
     due_at = opens if place is None else None
     db.execute(_MOVE, (next_index, place, due_at, now, row["id"]))
     return place

@@ -174,7 +174,7 @@ def _record_one(
     if tally.cancelling and status == AccountStatus.PLANNED:
         status = AccountStatus.CANCELLED
     again = status in (AccountStatus.PLANNED, AccountStatus.UNSURE)
-    not_before = now + result.delay if again else None
+    not_before = now + result.delay if again else 0.0
     cursor = db.execute(
         _RECORD,
         (
@@ -186,7 +186,7 @@ def _record_one(
         return False
     tally.moved = True
     tally.counts[status] += 1
-    if not_before is not None:
+    if again:
         tally.counts["retried"] += int(result.counted)
         tally.due = not_before if tally.due is None else min(tally.due, not_before)
     return True
@@ -203,7 +203,7 @@ def _settle(db: sqlite3.Connection, job_id: str, tally: _Tally, now: float) -> J
     return job_state(row)
 
 
-def free(db: sqlite3.Connection, limit: int, now: float) -> list[Placed]:
+def free(db: sqlite3.Connection, limit: int, now: float) -> Due:
     """Takes the leases of every session that is not live back; what was under way is unsure."""
     rows = db.execute(
         "SELECT a.job_id, a.idx, s.status FROM accounts a JOIN sessions s ON s.id = a.session_id"
@@ -211,11 +211,11 @@ def free(db: sqlite3.Connection, limit: int, now: float) -> list[Placed]:
         (limit,),
     ).fetchall()
     db.executemany(
-        "UPDATE accounts SET status = 'unsure', session_id = NULL, not_before = NULL,"
+        "UPDATE accounts SET status = 'unsure', session_id = NULL, not_before = 0,"
         " crashes = crashes + ?, updated_at = ? WHERE job_id = ? AND idx = ?",
         [(int(status == "lost"), now, job, idx) for job, idx, status in rows],
     )
-    return _place_all(db, sorted({row[0] for row in rows}))
+    return Due(_place_all(db, sorted({row[0] for row in rows})), more=len(rows) == limit)
 
 
 def due(db: sqlite3.Connection, limit: int, now: float) -> Due:
@@ -225,14 +225,17 @@ def due(db: sqlite3.Connection, limit: int, now: float) -> Due:
         " AND NOT importing ORDER BY due_at LIMIT ?",
         (now, limit),
     ).fetchall()
-    swept = []
+    swept, more = [], len(rows) == limit
     for ident, status in rows:
         if status == JobStatus.CANCELLING:
-            swept.append(_cancel_planned(db, ident, limit, now))
-    return Due(_place_all(db, [ident for ident, _ in rows if _claimable(db, ident, now)]), swept)
+            state, full = _sweep(db, ident, limit, now)
+            swept.append(state)
+            more = more or full
+    claimable = [ident for ident, _ in rows if _claimable(db, ident, now)]
+    return Due(_place_all(db, claimable), swept, more)
 
 
-def _cancel_planned(db: sqlite3.Connection, job_id: str, limit: int, now: float) -> JobState:
+def _sweep(db: sqlite3.Connection, job_id: str, limit: int, now: float) -> tuple[JobState, bool]:
     """One batch; the job stays due while a batch comes back full."""
     cursor = db.execute(
         "UPDATE accounts SET status = 'cancelled', reason = 'cancelled', updated_at = ?"
@@ -240,15 +243,16 @@ def _cancel_planned(db: sqlite3.Connection, job_id: str, limit: int, now: float)
         " AND status = 'planned' LIMIT ?)",
         (now, job_id, job_id, limit),
     )
-    if cursor.rowcount < limit:
+    full = cursor.rowcount == limit
+    if not full:
         db.execute(
-            "UPDATE jobs SET due_at = (SELECT min(coalesce(not_before, 0)) FROM accounts"
+            "UPDATE jobs SET due_at = (SELECT min(not_before) FROM accounts"
             " WHERE job_id = jobs.id AND status = 'unsure') WHERE id = ?",
             (job_id,),
         )
     tally = _Tally(db, job_id)
     tally.counts["cancelled"] = cursor.rowcount
-    return _settle(db, job_id, tally, now)
+    return _settle(db, job_id, tally, now), full
 
 
 def _claimable(db: sqlite3.Connection, job_id: str, now: float) -> bool:
@@ -256,7 +260,8 @@ def _claimable(db: sqlite3.Connection, job_id: str, now: float) -> bool:
     row = db.execute(
         "SELECT 1 FROM jobs WHERE id = ? AND (status IN ('pending', 'running')"
         " OR (status = 'cancelling' AND EXISTS (SELECT 1 FROM accounts WHERE job_id = jobs.id"
-        " AND status = 'unsure' AND coalesce(not_before, 0) <= ?)))",
+        " AND status = 'unsure' AND not_before <= ?) AND NOT EXISTS (SELECT 1 FROM accounts"
+        " WHERE job_id = jobs.id AND status = 'planned')))",
         (job_id, now),
     )
     return row.fetchone() is not None

@@ -121,7 +121,7 @@ accounts = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("crashes", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("not_before", sa.Double),
+    sa.Column("not_before", sa.Double, nullable=False, server_default="0"),
     sa.Column("entry_id", sa.Text),
     sa.Column("reason", sa.Text),
     sa.Column("detail", sa.Text),
@@ -141,6 +141,7 @@ sa.Index(
 sa.Index(
     "ix_accounts_open",
     accounts.c.job_id,
+    accounts.c.not_before,
     accounts.c.idx,
     sqlite_where=sa.text("status IN ('planned', 'unsure')"),
     postgresql_where=sa.text("status IN ('planned', 'unsure')"),

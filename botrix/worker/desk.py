@@ -25,7 +25,7 @@ _Key = tuple[str, str]
 
 
 class Desk:
-    """room: how many more accounts may be claimed; `released` gives room back."""
+    """Holds accounts from their claim until their result is recorded (`released`)."""
 
     def __init__(
         self,
@@ -45,16 +45,25 @@ class Desk:
         self._under_way: set[LeasedAccount] = set()
         self._changed = asyncio.Event()
         self._failed: asyncio.Future[None] | None = None
-        self._capacity = self.room = capacity
+        self._capacity = capacity
+        self._held: set[tuple[str, int, int]] = set()
         self.recorder: Recorder | None = None
 
-    def add(self, accounts: Sequence[LeasedAccount]) -> None:
-        self.room -= len(accounts)
-        for account in accounts:
-            self._queue(account)
+    @property
+    def room(self) -> int:
+        """How many more accounts may be claimed."""
+        return self._capacity - len(self._held)
 
-    def released(self, n: int) -> None:
-        self.room += n
+    def add(self, accounts: Sequence[LeasedAccount]) -> None:
+        """Those that are held already are left as they are."""
+        for account in accounts:
+            key = (account.job_id, account.index, account.attempt)
+            if key not in self._held:
+                self._held.add(key)
+                self._queue(account)
+
+    def released(self, results: Sequence[Result]) -> None:
+        self._held.difference_update((r.job_id, r.index, r.attempt) for r in results)
         self._changed.set()
 
     async def has_room(self) -> None:
@@ -72,7 +81,7 @@ class Desk:
         return list(self._under_way)
 
     def held(self) -> int:
-        return self._capacity - self.room
+        return len(self._held)
 
     def current_job(self) -> str | None:
         """One of the jobs under way, if there is any."""

@@ -41,7 +41,7 @@ class Dispatcher:
     async def tick(self) -> bool:
         freed = await self._ledger.free(_BATCH)
         due = await self._ledger.due(_BATCH)
-        await self._push([*freed, *due.placed])
+        await self._push([*freed.placed, *due.placed])
         for job in due.jobs:
             accounts = await self._ledger.first_results(job.id, SHOWN_ACCOUNTS)
             await self._line.publish([update(job, accounts)])
@@ -49,7 +49,7 @@ class Dispatcher:
         lost = await self._lost()
         if lost:
             await self._push(await self._ledger.put_back(lost))
-        return len(freed) == _BATCH or len(due.placed) + len(due.jobs) >= _BATCH
+        return freed.more or due.more
 
     async def _push(self, placed: Sequence[Placed]) -> None:
         if placed:

@@ -6,6 +6,7 @@ itself then (SessionLost), before another session can be given its accounts.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -35,11 +36,14 @@ class Pulse:
 
     async def tick(self) -> bool:
         asked = self._clock()
+        left = self.confirmed + 0.9 * self._lease - asked
         try:
-            await self._ledger.renew(self._session)
+            await asyncio.wait_for(self._ledger.renew(self._session), max(0.1, left))
             self.confirmed = asked
-        except LedgerDown:
+        except (LedgerDown, TimeoutError) as error:
             if self._clock() - self.confirmed >= 0.9 * self._lease:
                 raise SessionLost("the ledger did not confirm a beat in time") from None
+            if isinstance(error, TimeoutError):
+                raise LedgerDown("the ledger did not answer a beat") from None
             raise
         return False

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from botrix.errors import LedgerDown, LedgerError, LineDown, SessionLost
+from botrix.errors import LedgerDown, LedgerError, LineDown, OutcomeUnknown, SessionLost
 from botrix.ledger.ledger import Asked, Claim, Ledger, Plan, Ruling, Verdict
 from botrix.line.entries import Entry, decode, encode
 from botrix.line.line import Back, Line, Rejected, Taken
@@ -58,11 +58,14 @@ class Pump:
         self._unsettled: _Settle | None = None
         self._line_again_at = 0.0
         self._accounts_per_entry = 1.0
+        self._in_doubt = False
         self.accept_raw = True
         self.shared = asyncio.Lock()  # replaced by one that all pumps of a session share
 
     async def tick(self) -> bool:
         """One turn. True where something was claimed."""
+        if self._in_doubt:
+            await self._look_what_is_held()
         await self._desk.has_room()
         if time.monotonic() >= self._line_again_at:
             try:
@@ -72,6 +75,12 @@ class Pump:
                     _log.warning("working without the line: %s", error)
                 self._line_again_at = time.monotonic() + _WITHOUT_LINE
         return await self._turn_without_line()
+
+    async def _look_what_is_held(self) -> None:
+        """After a claim whose commit was not answered: it may have leased accounts to us."""
+        async with self.shared:
+            self._desk.add(await self._ledger.held(self._session))
+        self._in_doubt = False
 
     async def _turn_with_line(self) -> bool:
         taken = await self._take()
@@ -104,7 +113,7 @@ class Pump:
     def _read(self, taken: Sequence[Taken]) -> tuple[list[tuple[Taken, Asked]], list[Rejected]]:
         good: list[tuple[Taken, Asked]] = []
         bad: list[Rejected] = []
-        seen: set[str] = set()
+        seen: dict[str, Entry] = {}
         for one in taken:
             entry = decode(one.raw)
             if isinstance(entry, str):
@@ -112,8 +121,10 @@ class Pump:
             elif entry.place is None and not self.accept_raw:
                 bad.append(Rejected(one.raw, "raw entries are switched off"))
             elif entry.id not in seen:
-                seen.add(entry.id)
+                seen[entry.id] = entry
                 good.append((one, self._asked(entry, one)))
+            elif entry.place is None and entry != seen[entry.id]:
+                bad.append(Rejected(one.raw, "the id belongs to another job; choose a new id"))
         return good, bad
 
     def _asked(self, entry: Entry, taken: Taken) -> Asked:
@@ -150,7 +161,11 @@ class Pump:
     async def _claim_within_room(self, asked: list[Asked]) -> Claim:
         async with self.shared:  # two pumps must not both count on the same room
             room = min(500, self._desk.room) if len(asked) < 2 else self._desk.room
-            claim = await self._ledger.claim(self._session, asked, room, self._plan)
+            try:
+                claim = await self._ledger.claim(self._session, asked, room, self._plan)
+            except OutcomeUnknown:
+                self._in_doubt = True
+                raise
             self._desk.add(claim.accounts)
         return claim
 

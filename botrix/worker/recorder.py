@@ -23,7 +23,7 @@ _LARGEST_FLUSH = 500
 
 
 class Recorder:
-    """`released(n)` is told how many accounts are off this worker's hands after each flush."""
+    """`released` is told after each flush what is off this worker's hands."""
 
     name = "recorder"
     interval = 0.0
@@ -34,7 +34,7 @@ class Recorder:
         ledger: Ledger,
         line: Line,
         stats: Stats,
-        released: Callable[[int], None],
+        released: Callable[[list[Result]], None],
     ) -> None:
         self._session = session
         self._ledger = ledger
@@ -73,7 +73,7 @@ class Recorder:
             recorded = await self._ledger.record(self._session, self._batch)
             done, self._batch = self._batch, []
             self._count(done, recorded)
-            self._released(len(done))
+            self._released(done)
             await self._publish(done, recorded)
         if not self._waiting:
             self._arrived.clear()

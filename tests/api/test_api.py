@@ -6,11 +6,7 @@ import asyncio
 import io
 from typing import Any
 
-import pytest
-
 from tests.servers.system import System
-
-pytestmark = pytest.mark.suite("SQLite")
 
 _BAD_BODIES: list[tuple[str, int]] = [
     ('{"count": 0}', 422),
@@ -136,3 +132,26 @@ async def test_pages_follow_each_other(system: System) -> None:
         path = f"/api/jobs?limit=2&cursor={page['next']}" if page["next"] else ""
     assert sorted(found) == sorted(made)
     assert (await system.get("/openapi.json"))["openapi"].startswith("3.1")
+
+
+async def test_a_key_makes_an_action_happen_once(system: System) -> None:
+    system.add_directory("sim", fail_first=4)
+    await system.worker()
+    job = (await system.final(await system.generate(1, directory="sim")))["id"]
+    await system.post(f"/api/jobs/{job}/retry", {}, 202, **{"Idempotency-Key": "again"})
+    assert (await system.final(job))["status"] == "completed"
+    assert await system.redis.get(f"botrix:jobs:status:{job}") == "completed"
+    said = await system.post(f"/api/jobs/{job}/retry", {}, 202, **{"Idempotency-Key": "again"})
+    assert said["status"] == "completed"
+    await system.post(f"/api/jobs/{job}/cancel", {}, 422, **{"Idempotency-Key": "again"})
+    await system.post(f"/api/jobs/{job}/retry", {}, 409, **{"Idempotency-Key": "other"})
+
+
+async def test_a_reveal_whose_answer_was_lost_can_be_said_again(system: System) -> None:
+    await system.worker()
+    job = (await system.final(await system.generate(1)))["id"]
+    path, key = f"/api/accounts/{job}:0/reveal", {"Idempotency-Key": "k"}
+    first = await system.post(path, {}, 200, **key)
+    assert await system.post(path, {}, 200, **key) == first
+    await system.post(path, {}, 410)
+    await system.post(path, {}, 410, **{"Idempotency-Key": "another"})

@@ -8,13 +8,14 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import asyncpg
 import pytest
 import sqlalchemy as sa
 
+from botrix.ledger.engine import create_engine
 from botrix.ledger.migrate import upgrade
 from botrix.ledger.tables import metadata
-
-pytestmark = pytest.mark.suite("SQLite")
+from tests.servers.postgres import PostgresServer
 
 
 def _schema(path: Path) -> dict[str, list[str]]:
@@ -29,6 +30,7 @@ def _parts(sql: str) -> list[str]:
     return sorted(part.rstrip(",") for part in parts if part)
 
 
+@pytest.mark.suite("SQLite")
 async def test_the_migrations_make_the_tables(tmp_path: Path) -> None:
     migrated, defined = tmp_path / "migrated.sqlite", tmp_path / "defined.sqlite"
     await asyncio.to_thread(upgrade, f"sqlite:///{migrated}")
@@ -38,9 +40,40 @@ async def test_the_migrations_make_the_tables(tmp_path: Path) -> None:
     assert _schema(migrated) == _schema(defined)
 
 
+@pytest.mark.suite("SQLite")
 async def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     await asyncio.to_thread(upgrade, f"sqlite:///{path}")
     before = _schema(path)
     await asyncio.to_thread(upgrade, f"sqlite:///{path}")
     assert _schema(path) == before
+
+
+@pytest.mark.suite("PostgreSQL")
+async def test_the_migrations_make_the_tables_on_postgres(postgres_server: PostgresServer) -> None:
+    migrated, defined = await postgres_server.database(), await postgres_server.empty_database()
+    engine = create_engine(defined)
+    async with engine.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+    await engine.dispose()
+    assert await _postgres_schema(migrated) == await _postgres_schema(defined)
+
+
+async def _postgres_schema(url: str) -> list[tuple[str, ...]]:
+    db = await asyncpg.connect(url)
+    try:
+        rows = await db.fetch(_POSTGRES_SCHEMA)
+    finally:
+        await db.close()
+    return sorted(tuple(map(str, row)) for row in rows if "alembic_version" not in row[0])
+
+
+_POSTGRES_SCHEMA = """
+SELECT conrelid::regclass::text || '.' || conname, pg_get_constraintdef(oid) FROM pg_constraint
+WHERE connamespace = 'public'::regnamespace
+UNION ALL SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+UNION ALL SELECT table_name || '.' || column_name,
+  concat_ws(' ', data_type, is_nullable, column_default)
+FROM information_schema.columns WHERE table_schema = 'public'
+UNION ALL SELECT sequencename, 'sequence' FROM pg_sequences
+"""

@@ -1,19 +1,18 @@
-"""The hot verbs: what each database must do. (SQLite so far.)"""
+"""The hot verbs: what each database must do."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from botrix.errors import SessionLost
-from botrix.ledger.ledger import Asked, Ledger, Submission, Verdict
-from botrix.ledger.migrate import upgrade
-from botrix.ledger.sqlite import SqliteLedger
+from botrix.errors import Conflict, SessionLost
+from botrix.ledger.engine import create_engine
+from botrix.ledger.ledger import Asked, Due, Ledger, Submission, Verdict
+from botrix.ledger.queries import Queries
 from botrix.model import (
     AccountStatus,
     JobStatus,
@@ -25,15 +24,12 @@ from botrix.model import (
     Result,
     Source,
 )
-
-pytestmark = pytest.mark.suite("SQLite")
+from botrix.services import open_ledger
 
 
 @pytest_asyncio.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    path = tmp_path / "ledger.sqlite"
-    await asyncio.to_thread(upgrade, f"sqlite:///{path}")
-    opened = SqliteLedger(path)
+async def ledger(url: str) -> AsyncIterator[Ledger]:
+    opened = open_ledger(url)
     await opened.open_session("s1", "w", "host", 1, "0")
     yield opened
     await opened.close()
@@ -101,10 +97,11 @@ async def test_raw_jobs_enter_once(ledger: Ledger) -> None:
     assert len(claim.accounts) == 2
     other = replace(raw, count=3)
     nowhere = NewJob("lost", 1, Source.RAW, directory="nowhere")
-    asked = [Asked("raw", raw=raw), Asked("raw", raw=other), Asked("lost", raw=nowhere)]
+    asked = [Asked("raw", raw=raw), Asked("lost", raw=nowhere)]
     again = await ledger.claim("s1", asked, 10, plan)
-    verdicts = [r.verdict for r in again.rulings]
-    assert verdicts == [Verdict.STALE, Verdict.REJECTED, Verdict.REJECTED]
+    assert [r.verdict for r in again.rulings] == [Verdict.STALE, Verdict.REJECTED]
+    (ruling,) = (await ledger.claim("s1", [Asked("raw", raw=other)], 10, plan)).rulings
+    assert ruling.verdict == Verdict.REJECTED
 
 
 async def test_a_lost_session_writes_nothing(ledger: Ledger) -> None:
@@ -127,7 +124,7 @@ async def test_what_a_lost_session_held_is_looked_for_first(ledger: Ledger) -> N
     await ledger.claim("s1", [asked], 10, plan)
     await ledger.mark_lost("s1", None)
     await ledger.open_session("s2", "w2", "host", 2, "0")
-    (freed,) = await ledger.free(100)
+    (freed,) = (await ledger.free(100)).placed
     claim = await ledger.claim("s2", [Asked(freed.id, freed.place)], 10, plan)
     (account,) = claim.accounts
     assert (account.attempt, account.find_first, account.tries_used) == (2, True, 0)
@@ -171,3 +168,129 @@ async def test_places_move_only_from_where_they_were_seen(ledger: Ledger) -> Non
     assert moved.place > high.place
     assert await ledger.passed_by(Lane.LOW, moved.place, 10) == []
     assert [job.id for job in await ledger.passed_by(Lane.LOW, None, 10)] == ["low"]
+
+
+async def test_due_accounts_come_before_new_ones(ledger: Ledger) -> None:
+    asked = await placed(ledger, NewJob("j", 10))
+    claim = await ledger.claim("s1", [asked], 3, plan)
+    back = [result(a, AccountStatus.UNSURE) for a in claim.accounts]
+    await ledger.record("s1", back)
+    place = claim.rulings[0].back
+    claim = await ledger.claim("s1", [Asked("j", place)], 5, plan)
+    assert [(a.index, a.attempt, a.find_first) for a in claim.accounts] == [
+        (0, 2, True), (1, 2, True), (2, 2, True), (3, 1, False), (4, 1, False),
+    ]  # fmt: skip
+
+
+async def test_two_jobs_with_due_accounts_share_the_room_in_order(ledger: Ledger) -> None:
+    jobs = [await placed(ledger, NewJob(name, 4)) for name in ("a", "b")]
+    claim = await ledger.claim("s1", jobs, 8, plan)
+    await ledger.record("s1", [result(a, AccountStatus.PLANNED) for a in claim.accounts])
+    due = (await ledger.due(10)).placed
+    claim = await ledger.claim("s1", [Asked(d.id, d.place) for d in due], 6, plan)
+    assert [a.key for a in claim.accounts] == [
+        *((due[0].id, n) for n in range(4)),
+        *((due[1].id, n) for n in range(2)),
+    ]
+    assert claim.rulings[0].back is None
+    assert claim.rulings[1].back is not None
+
+
+async def test_freeing_is_bounded_and_goes_on(ledger: Ledger) -> None:
+    asked = await placed(ledger, NewJob("j", 30))
+    await ledger.claim("s1", [asked], 30, plan)
+    await ledger.mark_lost("s1", None)
+    freed = await ledger.free(20)
+    assert ([job.id for job in freed.placed], freed.more) == (["j"], True)
+    assert await ledger.free(20) == Due()  # it has its place; the rest was freed all the same
+    await ledger.open_session("s2", "w", "host", 2, "0")
+    assert await ledger.held("s1") == []
+
+
+async def test_a_cancelled_job_is_swept_and_what_is_in_doubt_is_found(
+    ledger: Ledger, url: str
+) -> None:
+    asked = await placed(ledger, NewJob("j", 1000))
+    claim = await ledger.claim("s1", [asked], 20, plan)
+    results = [
+        result(a, AccountStatus.UNSURE if a.index < 2 else AccountStatus.PLANNED)
+        for a in claim.accounts[:-1]
+    ]
+    await ledger.record("s1", results)
+    queries = Queries(create_engine(url))
+    try:
+        await queries.cancel("default", "j")
+    finally:
+        await queries.close()
+    late = result(claim.accounts[-1], AccountStatus.PLANNED)
+    (job,) = (await ledger.record("s1", [late])).jobs
+    assert (job.status, job.cancelled) == (JobStatus.CANCELLING, 981)
+    due = Due()
+    for _ in range(10):  # each sweep is bounded
+        due = await ledger.due(10)
+        if due.placed:
+            break
+    assert [one.id for one in due.placed] == ["j"]
+    claim = await ledger.claim("s1", [Asked("j", due.placed[0].place)], 20, plan)
+    assert [(a.index, a.find_only) for a in claim.accounts] == [(0, True), (1, True)]
+    done = [
+        result(claim.accounts[0], AccountStatus.CREATED),
+        result(claim.accounts[1], AccountStatus.CANCELLED),
+    ]
+    (job,) = (await ledger.record("s1", done)).jobs
+    assert (job.status, job.created, job.cancelled) == (JobStatus.CANCELLED, 1, 999)
+
+
+async def test_only_the_failed_are_retried(ledger: Ledger, url: str) -> None:
+    asked = await placed(ledger, NewJob("j", 2))
+    one, two = (await ledger.claim("s1", [asked], 10, plan)).accounts
+    await ledger.record(
+        "s1", [result(one, AccountStatus.CREATED), result(two, AccountStatus.FAILED)]
+    )
+    queries = Queries(create_engine(url))
+    try:
+        await queries.retry("default", "j")
+        assert await queries.reveal("default", "j", 0) == b"sealed"
+        with pytest.raises(Conflict):
+            await queries.reveal("default", "j", 0)
+    finally:
+        await queries.close()
+    (due,) = (await ledger.due(10)).placed
+    (account,) = (await ledger.claim("s1", [Asked("j", due.place)], 10, plan)).accounts
+    assert (account.index, account.tries_left) == (1, 4)
+
+
+async def test_claims_at_once_never_share_an_account(ledger: Ledger) -> None:
+    """Eight claimers, thirty jobs, each entry held by two of them."""
+    jobs = [await placed(ledger, NewJob(f"j{n}", 40)) for n in range(30)]
+    seen: list[tuple[str, int]] = []
+
+    async def claimer(mine: list[Asked]) -> None:
+        while mine:
+            claim = await ledger.claim("s1", mine[:7], 100, plan)
+            seen.extend(a.key for a in claim.accounts)
+            done = [result(a, AccountStatus.CREATED) for a in claim.accounts]
+            await ledger.record("s1", done)
+            again = [
+                Asked(r.id, r.back if r.verdict is Verdict.TAKEN else a.place)
+                for a, r in zip(mine[:7], claim.rulings, strict=True)
+                if r.back is not None or r.verdict in (Verdict.LOCKED, Verdict.OVER)
+            ]
+            mine = mine[7:] + again
+
+    await asyncio.wait_for(
+        asyncio.gather(*(claimer(jobs[n::4]) for n in range(4) for _ in range(2))), 60
+    )
+    assert sorted(seen) == sorted((f"j{n}", i) for n in range(30) for i in range(40))
+    assert await ledger.fetch(10) == []
+
+
+async def test_two_workers_record_the_same_jobs_at_once(ledger: Ledger) -> None:
+    jobs = [await placed(ledger, NewJob(f"j{n}", 50)) for n in range(10)]
+    accounts = (await ledger.claim("s1", jobs, 500, plan)).accounts
+    results = [result(a, AccountStatus.CREATED) for a in accounts]
+    flushes = [results[n::8] if n % 2 else list(reversed(results[n::8])) for n in range(8)]
+    recorded = await asyncio.gather(*(ledger.record("s1", flush) for flush in flushes))
+    assert sum(r.accepted for r in recorded) == 500
+    final = [job for r in recorded for job in r.jobs if job.status == JobStatus.COMPLETED]
+    assert sorted(job.id for job in final) == sorted(asked.id for asked in jobs)

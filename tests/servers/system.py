@@ -12,11 +12,13 @@ import sys
 import time
 from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 from redis.asyncio import Redis
 
 from botrix.settings import Settings
@@ -29,8 +31,10 @@ FAST = {"BOTRIX_LEASE": "2", "BOTRIX_BEAT": "0.4", "BOTRIX_BACKOFF_BASE": "0.05"
 class System:
     """Line, ledger and API run from `start`; workers are started by the test."""
 
-    def __init__(self, data: Path, environ: Mapping[str, str] = FAST) -> None:
-        self.settings = Settings.read({}, data=data, port=free_port())
+    def __init__(
+        self, data: Path, environ: Mapping[str, str] = FAST, ledger_url: str | None = None
+    ) -> None:
+        self.settings = Settings.read({}, data=data, port=free_port(), ledger_url=ledger_url)
         self.environ = {**os.environ, "BOTRIX_LOG_LEVEL": "INFO", **environ}
         self.supervisor = Supervisor(self.settings, 0, self.environ)
         self.url = f"http://127.0.0.1:{self.settings.port}"
@@ -74,11 +78,13 @@ class System:
         return await asyncio.wait_for(process.wait(), 30)
 
     def add_directory(self, name: str, **faults: Any) -> None:
-        with closing(self.ledger()) as db, db:
-            db.execute(
-                "INSERT INTO directories (name, kind, config, created_at) VALUES (?, ?, ?, 0)",
-                (name, "simulated", json.dumps(faults)),
-            )
+        self.rows(
+            "INSERT INTO directories (name, kind, config, created_at)"
+            " VALUES (?, ?, ?, 0) RETURNING name",
+            name,
+            "simulated",
+            json.dumps(faults),
+        )
 
     async def generate(self, count: int = 1, **more: Any) -> str:
         answer = await self.post("/api/accounts/generate", {"count": count, **more}, 202)
@@ -105,12 +111,25 @@ class System:
         await until(done, within, f"job {job_id} final")
         return found
 
-    def ledger(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.settings.data / "ledger.sqlite", timeout=10)
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Of the ledger itself, whichever database it is; parameters are written `?`."""
+        url = self.settings.ledger_url
+        if url.startswith("sqlite"):
+            path = url.removeprefix("sqlite:///")
+            with closing(sqlite3.connect(path, timeout=10)) as db, db:
+                return db.execute(sql, values).fetchall()
+        for n in range(1, len(values) + 1):
+            sql = sql.replace("?", f"${n}", 1)
+        with ThreadPoolExecutor(1) as thread:  # this thread has a loop that runs
+            return thread.submit(asyncio.run, _rows(url, sql, values)).result()
 
-    def rows(self, sql: str, *values: Any) -> list[Any]:
-        with closing(self.ledger()) as db:
-            return db.execute(sql, values).fetchall()
+
+async def _rows(url: str, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    db = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await db.fetch(sql, *values)]
+    finally:
+        await db.close()
 
 
 async def until(condition: Callable[[], Awaitable[Any]], within: float, what: str) -> None:

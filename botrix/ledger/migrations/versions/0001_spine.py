@@ -106,7 +106,7 @@ def upgrade() -> None:
     sa.Column('attempt', sa.Integer(), server_default='0', nullable=False),
     sa.Column('tries', sa.Integer(), server_default='0', nullable=False),
     sa.Column('crashes', sa.Integer(), server_default='0', nullable=False),
-    sa.Column('not_before', sa.Double(), nullable=True),
+    sa.Column('not_before', sa.Double(), server_default='0', nullable=False),
     sa.Column('entry_id', sa.Text(), nullable=True),
     sa.Column('reason', sa.Text(), nullable=True),
     sa.Column('detail', sa.Text(), nullable=True),
@@ -119,7 +119,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('job_id', 'idx', name=op.f('pk_accounts')),
     sqlite_with_rowid=False
     )
-    op.create_index('ix_accounts_open', 'accounts', ['job_id', 'idx'], unique=False, sqlite_where=sa.text("status IN ('planned', 'unsure')"), postgresql_where=sa.text("status IN ('planned', 'unsure')"))
+    op.create_index('ix_accounts_open', 'accounts', ['job_id', 'not_before', 'idx'], unique=False, sqlite_where=sa.text("status IN ('planned', 'unsure')"), postgresql_where=sa.text("status IN ('planned', 'unsure')"))
     op.create_index('ix_accounts_session', 'accounts', ['session_id'], unique=False, sqlite_where=sa.text('session_id IS NOT NULL'), postgresql_where=sa.text('session_id IS NOT NULL'))
     op.create_table('bad_rows',
     sa.Column('job_id', sa.Text(), nullable=False),

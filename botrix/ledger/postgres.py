@@ -1,0 +1,221 @@
+"""The ledger on PostgreSQL (asyncpg): each verb is one statement or one short transaction.
+
+The verbs look rows up by key and nothing else, so the planner of these connections may only nest
+loops over indexes: a plan made while a table was empty would otherwise scan it for good. Rows are
+locked in one order (jobs by id, then accounts), so that workers never wait in a circle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import asyncpg
+
+from botrix.errors import LedgerDown, LedgerError, OutcomeUnknown, SessionLost, SettingsError
+from botrix.ledger import postgres_claim, postgres_verbs
+from botrix.ledger.ledger import (
+    AccountResult,
+    Asked,
+    Claim,
+    DirectoryRow,
+    Due,
+    PeerBeat,
+    Placed,
+    Plan,
+    Recorded,
+    Submission,
+    Submitted,
+)
+from botrix.ledger.postgres_verbs import Db
+from botrix.model import Lane, LeasedAccount, Result
+
+T = TypeVar("T")
+_PLANNER = {
+    "application_name": "botrix",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+_DOWN = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.exceptions.OperatorInterventionError,
+    asyncpg.exceptions.InsufficientResourcesError,
+    asyncpg.exceptions.TransactionRollbackError,
+    asyncpg.exceptions.ReadOnlySQLTransactionError,
+    asyncpg.exceptions.InternalClientError,
+)
+_CERTAIN = (  # the server answered: nothing was written
+    asyncpg.exceptions.InsufficientResourcesError,
+    asyncpg.exceptions.TransactionRollbackError,
+    asyncpg.exceptions.ReadOnlySQLTransactionError,
+)
+
+
+class PostgresLedger:
+    """url: `postgresql://…`. Connects when first used, and again for ever; timeout: seconds that
+    one statement may take before the ledger counts as down."""
+
+    def __init__(self, url: str, timeout: float = 10.0) -> None:
+        self._url = url
+        self._timeout = timeout
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._opening = asyncio.Lock()
+
+    async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
+        return await self._write(lambda db: postgres_verbs.submit(db, submissions))
+
+    async def open_session(
+        self, session: str, worker_id: str, host: str, pid: int, version: str
+    ) -> None:
+        row = (session, worker_id, host, pid, version)
+        await self._at_once(lambda db: postgres_verbs.open_session(db, row))
+
+    async def renew(self, session: str) -> None:
+        await self._at_once(lambda db: postgres_verbs.renew(db, session))
+
+    async def end_session(self, session: str) -> None:
+        await self._at_once(lambda db: postgres_verbs.end_session(db, session))
+
+    async def peers(self) -> list[PeerBeat]:
+        return await self._at_once(postgres_verbs.peers)
+
+    async def mark_lost(self, session: str, seen_beat: int | None) -> bool:
+        return await self._at_once(lambda db: postgres_verbs.mark_lost(db, session, seen_beat))
+
+    async def lost_sessions(self) -> list[str]:
+        return await self._at_once(postgres_verbs.lost_sessions)
+
+    async def claim(self, session: str, asked: Sequence[Asked], room: int, plan: Plan) -> Claim:
+        return await self._write(lambda db: postgres_claim.claim(db, session, asked, room, plan))
+
+    async def held(self, session: str) -> list[LeasedAccount]:
+        return await self._at_once(lambda db: postgres_claim.held(db, session))
+
+    async def record(self, session: str, results: Sequence[Result]) -> Recorded:
+        return await self._at_once(lambda db: postgres_verbs.record(db, session, results))
+
+    async def free(self, limit: int) -> Due:
+        return await self._write(lambda db: postgres_verbs.free(db, limit))
+
+    async def due(self, limit: int) -> Due:
+        return await self._write(lambda db: postgres_verbs.due(db, limit))
+
+    async def fetch(self, limit: int) -> list[Placed]:
+        return await self._at_once(lambda db: postgres_verbs.fetch(db, limit))
+
+    async def passed_by(self, lane: Lane, head: int | None, limit: int) -> list[Placed]:
+        return await self._at_once(lambda db: postgres_verbs.passed_by(db, lane, head, limit))
+
+    async def put_back(self, seen: Mapping[str, int]) -> list[Placed]:
+        return await self._at_once(lambda db: postgres_verbs.put_back(db, seen))
+
+    async def first_results(self, job_id: str, limit: int) -> list[AccountResult]:
+        return await self._at_once(lambda db: postgres_verbs.first_results(db, job_id, limit))
+
+    async def directory(self, tenant_id: str, name: str) -> DirectoryRow | None:
+        return await self._at_once(lambda db: postgres_verbs.directory(db, tenant_id, name))
+
+    async def ping(self) -> None:
+        await self._at_once(lambda db: db.fetchval("SELECT version_num FROM alembic_version"))
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            try:
+                await asyncio.wait_for(self._pool.close(), 3.0)
+            except TimeoutError:
+                self._pool.terminate()
+            self._pool = None
+
+    async def _at_once(self, verb: Callable[[Db], Awaitable[T]]) -> T:
+        """A verb of one statement, which commits itself."""
+        async with self._connection() as db:
+            try:
+                return await verb(db)
+            except _DOWN as error:
+                raise self._lost(error, unknown=not isinstance(error, _CERTAIN)) from error
+
+    async def _write(self, verb: Callable[[Db], Awaitable[T]]) -> T:
+        """A verb of several statements: a connection lost before COMMIT has written nothing."""
+        async with self._connection() as db:
+            try:
+                await db.execute("BEGIN")
+                answer = await verb(db)
+            except _DOWN as error:
+                await _rollback(db)
+                raise self._lost(error, unknown=False) from error
+            except BaseException:
+                await _rollback(db)
+                raise
+            try:
+                await db.execute("COMMIT")
+            except _DOWN as error:
+                raise self._lost(error, unknown=not isinstance(error, _CERTAIN)) from error
+            return answer
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Db]:
+        try:
+            pool = self._pool or await self._open()
+            db = await pool.acquire(timeout=self._timeout)
+        except asyncpg.InvalidAuthorizationSpecificationError as error:
+            raise LedgerDown(f"the ledger refused the login ({error}); correct its url") from error
+        except (*_DOWN, asyncpg.InvalidCatalogNameError) as error:
+            raise self._lost(error, unknown=False) from error
+        try:
+            yield db
+        except (SessionLost, LedgerDown):
+            raise
+        except asyncpg.UndefinedTableError as error:
+            raise LedgerDown("the ledger has no tables yet; run: botrix migrate") from error
+        except asyncpg.PostgresError as error:
+            raise LedgerError(f"the ledger refused the data: {error}") from error
+        finally:
+            await _released(pool, db)
+
+    async def _open(self) -> asyncpg.Pool[asyncpg.Record]:
+        async with self._opening:
+            if self._pool is None:
+                try:
+                    self._pool = await asyncpg.create_pool(
+                        self._url, min_size=0, max_size=8, timeout=self._timeout,
+                        command_timeout=self._timeout, server_settings=_PLANNER,
+                    )  # fmt: skip
+                except (ValueError, asyncpg.exceptions.ClientConfigurationError):
+                    raise SettingsError(
+                        "the ledger's url cannot be read; give postgresql://USER@HOST:PORT/NAME"
+                    ) from None
+            return self._pool
+
+    def _lost(self, error: BaseException, *, unknown: bool) -> LedgerDown:
+        what = str(error) or type(error).__name__
+        kind = OutcomeUnknown if unknown else LedgerDown
+        return kind(f"the ledger did not answer ({what}); it is tried again")
+
+
+async def _rollback(db: Any) -> None:
+    """On a connection that may be lost; then the server has rolled back by itself."""
+    try:
+        if not db.is_closed():
+            await db.execute("ROLLBACK", timeout=2.0)
+    except (asyncpg.PostgresError, *_DOWN):
+        _terminated(db)
+
+
+async def _released(pool: Any, db: Any) -> None:
+    try:
+        await pool.release(db, timeout=2.0)
+    except (asyncpg.PostgresError, *_DOWN):
+        _terminated(db)
+
+
+def _terminated(db: Any) -> None:
+    with contextlib.suppress(asyncpg.InterfaceError):  # the pool has taken a dead one back itself
+        db.terminate()

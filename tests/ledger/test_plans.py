@@ -1,0 +1,184 @@
+"""On filled tables, every hot statement finds its rows by an index: none reads a table through."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from botrix.ledger import postgres_claim, postgres_verbs, sqlite_claim, sqlite_verbs
+from botrix.ledger.ledger import Asked, Submission
+from botrix.ledger.migrate import upgrade
+from botrix.ledger.postgres import _PLANNER
+from botrix.model import AccountStatus, Lane, NewJob, Person, PlannedAccount, Result, Source
+from tests.servers.postgres import PostgresServer
+
+# 20,000 jobs of which some stand in the line or are due, 10 accounts each, of every kind.
+_FILL = (
+    "INSERT INTO jobs (id, status, source, lane, directory, count, next_index, created, place,"
+    " due_at, created_at, updated_at) SELECT 'j' || n, CASE WHEN n % 10 < 7 THEN 'completed'"
+    " ELSE 'running' END, 'generate', 'normal', 'local', CASE WHEN n % 10 < 7 THEN 10 ELSE 20 END,"
+    " 10, 10, CASE WHEN n % 10 = 8 THEN n END, CASE WHEN n % 10 = 9 THEN n END, 0, 0 FROM {series}",
+    "INSERT INTO accounts (job_id, idx, status, username, email, given_name, family_name,"
+    " display_name, sealed, session_id, attempt, updated_at) SELECT 'j' || s.n, i.n,"
+    " CASE WHEN s.n % 10 < 7 THEN 'created' WHEN i.n < 3 THEN 'leased' WHEN i.n < 5 THEN 'unsure'"
+    " ELSE 'planned' END, 'u', 'e', 'g', 'f', 'd', NULL,"
+    " CASE WHEN s.n % 10 >= 7 AND i.n < 3 THEN 's' || (s.n % 3) END, 1, 0 FROM {series},"
+    " {ten}",
+    "INSERT INTO sessions (id, worker_id, host, pid, version, status, started_at, ended_at)"
+    " SELECT 's' || n, 'w', 'h', 1, '0', CASE WHEN n = 1 THEN 'lost' WHEN n < 3 THEN 'live'"
+    " ELSE 'ended' END, 0, CASE WHEN n = 1 OR n > 2 THEN 0 END FROM {series}",
+)
+
+
+def _plan(tenant: str, job: str, template: str | None, indexes: range) -> list[PlannedAccount]:
+    person = Person("u", "e", "g", "f", "d")
+    return [PlannedAccount(job, index, person, b"sealed") for index in indexes]
+
+
+_ENTRIES = [Asked(f"j{n}", n) for n in range(1008, 3008, 10)]
+_RAW = [Asked(f"raw{n}", raw=NewJob(f"raw{n}", 1, Source.RAW)) for n in range(20)]
+_RESULTS = [
+    Result(f"j{n}", 0, 1, AccountStatus.CREATED, entry_id="x") for n in range(3009, 6009, 30)
+]
+_NEW = [Submission(NewJob(f"new{n}", 1), f"key{n}", "print") for n in range(50)]
+_SEEN = {f"j{n}": n for n in range(8008, 9008, 10)}
+
+
+@pytest.mark.suite("SQLite")
+async def test_plans_on_sqlite(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    await asyncio.to_thread(upgrade, f"sqlite:///{path}")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.row_factory = sqlite3.Row
+        ten = "(SELECT value AS n FROM json_each('[0,1,2,3,4,5,6,7,8,9]')) i"
+        series = (
+            "(WITH RECURSIVE c(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM c WHERE n < 19999)"
+            " SELECT n FROM c) s"
+        )
+        for statement in _FILL:
+            db.execute(statement.format(series=series, ten=ten))
+        statements: set[str] = set()
+        db.set_trace_callback(statements.add)
+        _every_verb_on_sqlite(db)
+        db.set_trace_callback(None)
+        scans = [
+            (step["detail"], sql)
+            for sql in statements
+            if not sql.startswith("--")
+            for step in db.execute(f"EXPLAIN QUERY PLAN {sql}")
+            if re.match(r"SCAN (jobs|accounts|sessions|a|j|s)\b", step["detail"])
+            and "ix_accounts_session" not in step["detail"]  # holds what is leased now, no more
+        ]
+    assert len(statements) > 300
+    assert scans == []
+
+
+def _every_verb_on_sqlite(db: sqlite3.Connection) -> None:
+    now = 1e9
+    sqlite_verbs.submit(db, _NEW, now)
+    sqlite_claim.claim(db, "s0", [*_ENTRIES, *_RAW], 2000, _plan, now)
+    sqlite_claim.held(db, "s0")
+    sqlite_verbs.record(db, "s0", _RESULTS, now)
+    sqlite_verbs.renew(db, "s0")
+    sqlite_verbs.peers(db)
+    sqlite_verbs.lost_sessions(db, now)
+    sqlite_verbs.free(db, 500, now)
+    sqlite_verbs.due(db, 500, now)
+    sqlite_verbs.fetch(db, 500)
+    sqlite_verbs.passed_by(db, Lane.NORMAL, 5000, 500)
+    sqlite_verbs.put_back(db, _SEEN)
+    sqlite_verbs.first_results(db, "j7", 1000)
+    sqlite_verbs.directory(db, "default", "local")
+
+
+class _Explaining:
+    """A connection that notes the indexes of every statement before it runs it."""
+
+    def __init__(self, db: asyncpg.Connection[asyncpg.Record]) -> None:
+        self._db = db
+        self.scans: list[tuple[str, str]] = []
+        self.seen: dict[str, set[str]] = {}
+
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        async def run(sql: str, *values: Any) -> Any:
+            text = await self._db.fetchval(f"EXPLAIN (FORMAT JSON) {sql}", *values)
+            (found,) = json.loads(text)
+            self._note(sql, found["Plan"])
+            return await getattr(self._db, verb)(sql, *values)
+
+        return run
+
+    def _note(self, sql: str, step: dict[str, Any]) -> None:
+        if step["Node Type"] == "Seq Scan":
+            self.scans.append((step["Relation Name"], sql))
+        if "Index Name" in step:
+            self.seen.setdefault(sql, set()).add(step["Index Name"])
+        for inner in step.get("Plans", ()):
+            self._note(sql, inner)
+
+
+@pytest.mark.suite("PostgreSQL")
+@pytest.mark.parametrize("analysed", ["while empty", "when filled"])
+async def test_plans_on_postgres(postgres_server: PostgresServer, analysed: str) -> None:
+    url = await postgres_server.database()
+    db = await asyncpg.connect(url, server_settings=_PLANNER)
+    try:
+        if analysed == "while empty":
+            await db.execute("VACUUM ANALYZE")
+        for statement in _FILL:
+            series, ten = "generate_series(0, 19999) s(n)", "generate_series(0, 9) i(n)"
+            await db.execute(statement.format(series=series, ten=ten))
+        if analysed == "when filled":
+            await db.execute("VACUUM ANALYZE")
+        explaining = _Explaining(db)
+        await _every_verb_on_postgres(explaining)
+    finally:
+        await db.close()
+    assert explaining.scans == []
+    by_key = {"pk_jobs", "pk_accounts", "pk_sessions"}
+    for sql, extra in _INDEXES_BESIDE_KEYS.items():
+        assert explaining.seen[sql] - by_key == extra, sql
+    others = [sql for sql in explaining.seen if sql not in _INDEXES_BESIDE_KEYS]
+    assert len(others) > 10
+
+
+_OPEN = {"ix_accounts_open"}
+_INDEXES_BESIDE_KEYS: dict[str, set[str]] = {
+    postgres_verbs.RECORD: set(),
+    postgres_verbs.PLACE: set(),
+    postgres_verbs.LOCK_JOBS: set(),
+    postgres_verbs.DUE: {"ix_jobs_due"},
+    postgres_verbs.PASSED_BY: {"ix_jobs_line"},
+    postgres_claim.LOCK: set(),
+    postgres_claim.LEASE: set(),
+    postgres_claim.OPEN_ACCOUNTS: _OPEN,
+    postgres_claim.MOVE: _OPEN,
+    postgres_claim.HELD: {"ix_accounts_session"},
+}
+
+
+async def _every_verb_on_postgres(db: Any) -> None:
+    await postgres_verbs.submit(db, _NEW)
+    await postgres_claim.claim(db, "s0", [*_ENTRIES, *_RAW], 2000, _plan)
+    await postgres_claim.held(db, "s0")
+    recorded = await postgres_verbs.record(db, "s0", _RESULTS)
+    assert recorded.accepted == len(_RESULTS)
+    await postgres_verbs.renew(db, "s0")
+    await postgres_verbs.peers(db)
+    await postgres_verbs.lost_sessions(db)
+    assert (await postgres_verbs.free(db, 500)).more
+    assert (await postgres_verbs.due(db, 500)).placed
+    await postgres_verbs.fetch(db, 500)
+    await postgres_verbs.passed_by(db, Lane.NORMAL, 5000, 500)
+    assert len(await postgres_verbs.put_back(db, _SEEN)) == len(_SEEN)
+    await postgres_verbs.first_results(db, "j7", 1000)
+    await postgres_verbs.directory(db, "default", "local")

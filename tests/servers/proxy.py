@@ -1,0 +1,70 @@
+"""A TCP proxy in front of a server, that loses answers on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from asyncio import StreamReader, StreamWriter
+
+
+class Proxy:
+    """lose: the connection is cut when the server answers to a request that holds these bytes, so
+    that the server has done what was asked and nobody hears of it; counted in `lost`, at most
+    `times`."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self.port = 0
+        self.lose: bytes | None = None
+        self.times = 1
+        self.lost = 0
+        self._server: asyncio.Server | None = None
+        self._writers: set[StreamWriter] = set()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._server.wait_closed(), 5)
+
+    def cut(self) -> None:
+        """All connections, at once."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        doomed = asyncio.Event()
+        self._writers |= {writer, back}
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await asyncio.gather(
+                self._pass(reader, back, writer, doomed, asking=True),
+                self._pass(there, writer, back, doomed, asking=False),
+            )
+        self._writers -= {writer, back}
+
+    async def _pass(
+        self,
+        source: StreamReader,
+        target: StreamWriter,
+        other: StreamWriter,
+        doomed: asyncio.Event,
+        *,
+        asking: bool,
+    ) -> None:
+        while data := await source.read(65536):
+            if asking and self.lose is not None and self.lose in data and self.lost < self.times:
+                self.lost += 1
+                doomed.set()
+            if not asking and doomed.is_set():
+                target.transport.abort()
+                other.transport.abort()
+                return
+            target.write(data)
+            await target.drain()
+        target.close()
