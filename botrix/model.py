@@ -156,6 +156,7 @@ class LeasedAccount:
 
     attempt: the fence, raised by each lease. tries_left: calls that the user was promised, this one
     included. find_first: an earlier call may have landed. find_only: its job is being cancelled.
+    unguessable: its user name holds random characters.
     """
 
     tenant_id: str
@@ -169,7 +170,7 @@ class LeasedAccount:
     tries_used: int = 0
     find_first: bool = False
     find_only: bool = False
-    generated: bool = True
+    unguessable: bool = False
 
     @property
     def tag(self) -> str:
@@ -198,13 +199,16 @@ class OutcomeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One attempt's end; `reason` is a short word, `detail` a line for people without secrets."""
+    """One attempt's end; `reason` is a short word, `detail` a line for people without secrets.
+    counted: whether it uses up one of the calls that the user was promised. retry_after: seconds.
+    """
 
     kind: OutcomeKind
     entry_id: str | None = None
     reason: str | None = None
     detail: str | None = None
     retry_after: float | None = None
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,9 @@ from typing import assert_never
 
 from botrix.model import AccountStatus, LeasedAccount, Outcome, OutcomeKind, Result
 
+_PATIENCE = 20
+"""From this attempt on everything counts: a directory that is away for good ends a job too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
@@ -51,14 +54,20 @@ def _again(
     backoff: Backoff,
     rng: random.Random,
 ) -> Result:
-    if account.tries_left <= 1 and not account.find_only:
+    counted = outcome.counted or account.attempt >= _PATIENCE
+    if counted and account.tries_left <= 1 and not account.find_only:
         return _result(account, outcome, AccountStatus.FAILED)
-    delay = backoff.delay(account.tries_used, rng)
-    return _result(account, outcome, status, delay=max(delay, outcome.retry_after or 0.0))
+    delay = backoff.delay(account.tries_used if counted else account.attempt - 1, rng)
+    delay = max(delay, outcome.retry_after or 0.0)
+    return _result(account, outcome, status, delay=delay, counted=counted)
 
 
 def _result(
-    account: LeasedAccount, outcome: Outcome, status: AccountStatus, delay: float = 0.0
+    account: LeasedAccount,
+    outcome: Outcome,
+    status: AccountStatus,
+    delay: float = 0.0,
+    counted: bool = True,
 ) -> Result:
     return Result(
         job_id=account.job_id,
@@ -70,4 +79,5 @@ def _result(
         username=account.person.username,
         detail=outcome.detail,
         delay=delay,
+        counted=counted,
     )

@@ -21,7 +21,7 @@ def directory() -> None:
 
 @directory.command("add")
 @click.argument("name")
-@click.option("--kind", required=True, help="local or simulated.")
+@click.option("--kind", required=True, help="local, scim or simulated.")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A setting of the kind.")
 def add(name: str, kind: str, pairs: tuple[str, ...]) -> None:
     """Add a directory. Secrets by reference only: token_env=NAME or token_file=PATH."""

@@ -11,6 +11,7 @@ from botrix.errors import DirectoryError
 
 KINDS = {
     "local": "botrix.creators.local",
+    "scim": "botrix.creators.scim.creator",
     "simulated": "botrix.creators.simulated",
 }
 

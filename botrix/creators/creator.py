@@ -17,20 +17,23 @@ from botrix.model import Outcome, Person
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An account as a directory should hold it. The password is plain, and never shown."""
+    """An account as a directory should hold it. The password is plain, and never shown.
+    unguessable: the user name holds random characters, so that an entry of this name is ours."""
 
     tag: str
     person: Person
     password: str = field(repr=False)
+    unguessable: bool = False
 
 
 class Whose(StrEnum):
-    """Who owns the entry that bears the name looked for."""
+    """Who owns the entry that bears the name looked for. unproven: the directory keeps no tags."""
 
     NOBODY = "nobody"
     OURS = "ours"
     OTHER_JOB = "other job"
     FOREIGN = "foreign"
+    UNPROVEN = "unproven"
     UNSURE = "unsure"
 
 

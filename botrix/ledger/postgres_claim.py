@@ -42,7 +42,8 @@ SELECT j.* FROM unnest($1::text[]) u (id), LATERAL (
 _ACCOUNT = (
     "a.tenant_id, j.directory, a.job_id, a.idx, a.attempt, a.username, a.email, a.given_name,"
     " a.family_name, a.display_name, a.sealed, j.tries AS promised, a.tries, a.status,"
-    " j.status AS job_status, j.source"
+    " j.status AS job_status,"
+    " j.source <> 'import' AND coalesce(j.template, '{random}') LIKE '%{random}%' AS unguessable"
 )
 OPEN_ACCOUNTS = f"""
 SELECT a.* FROM unnest($1::text[]) WITH ORDINALITY u (id, n), LATERAL (
@@ -249,13 +250,16 @@ def _fresh(row: Any, planned: PlannedAccount) -> LeasedAccount:
     return LeasedAccount(
         row["tenant_id"], row["directory"], planned.job_id, planned.index, 1, planned.person,
         planned.sealed, tries_left=row["tries"],
+        unguessable="{random}" in (row["template"] or "{random}"),
     )  # fmt: skip
 
 
 def _leased(row: Any, bump: int) -> LeasedAccount:
-    tenant, directory, job, idx, attempt, *person, sealed, tries, used, was, status, source = row
+    tenant, directory, job, idx, attempt, *person, sealed, tries, used, was, status, unguessable = (
+        row
+    )
     return LeasedAccount(
         tenant, directory, job, idx, attempt + bump, Person(*person), sealed,
         tries_left=tries - used, tries_used=used, find_first=was == "unsure",
-        find_only=status == JobStatus.CANCELLING, generated=source != Source.IMPORT,
+        find_only=status == JobStatus.CANCELLING, unguessable=unguessable,
     )  # fmt: skip

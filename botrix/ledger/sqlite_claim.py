@@ -23,7 +23,8 @@ from botrix.model import (
 _JOB = "SELECT " + JOB + ", place, template, tries, next_index, source FROM jobs WHERE id = ?"
 _ACCOUNT = (
     "a.tenant_id, j.directory, a.job_id, a.idx, a.attempt, a.username, a.email, a.given_name,"
-    " a.family_name, a.display_name, a.sealed, j.tries, a.tries, a.status, j.status, j.source"
+    " a.family_name, a.display_name, a.sealed, j.tries, a.tries, a.status, j.status,"
+    " j.source <> 'import' AND coalesce(j.template, '{random}') LIKE '%{random}%'"
 )
 _DUE = (
     f"SELECT {_ACCOUNT} FROM accounts a JOIN jobs j ON j.id = a.job_id WHERE a.job_id = ?"
@@ -143,6 +144,7 @@ def _slice(
                 p.person,
                 p.sealed,
                 tries_left=row["tries"],
+                unguessable="{random}" in (row["template"] or "{random}"),
             )
             for p in new
         )
@@ -186,9 +188,11 @@ def _rows(
 
 
 def _leased(row: sqlite3.Row, bump: int) -> LeasedAccount:
-    tenant, directory, job, idx, attempt, *person, sealed, tries, used, was, status, source = row
+    tenant, directory, job, idx, attempt, *person, sealed, tries, used, was, status, unguessable = (
+        row
+    )
     return LeasedAccount(
         tenant, directory, job, idx, attempt + bump, Person(*person), sealed,
         tries_left=tries - used, tries_used=used, find_first=was == "unsure",
-        find_only=status == JobStatus.CANCELLING, generated=source != Source.IMPORT,
+        find_only=status == JobStatus.CANCELLING, unguessable=bool(unguessable),
     )  # fmt: skip

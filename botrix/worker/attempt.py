@@ -64,7 +64,9 @@ async def _look_again(
             outcomes[i] = _seen(sighting)
         elif before is not None and before.kind is OutcomeKind.CONFLICT:
             # Refused as a duplicate that nobody can see yet: the directory is catching up.
-            outcomes[i] = Outcome(OutcomeKind.UNKNOWN, reason="not visible yet")
+            outcomes[i] = Outcome(
+                OutcomeKind.UNKNOWN, None, "not visible yet", before.detail, counted=False
+            )
 
 
 def _seen(sighting: Sighting) -> Outcome:
@@ -76,5 +78,8 @@ def _seen(sighting: Sighting) -> Outcome:
         case Whose.FOREIGN:
             detail = sighting.detail or "an account of this name exists and is not ours"
             return Outcome(OutcomeKind.CONFLICT, sighting.entry_id, "name taken", detail)
+        case Whose.UNPROVEN:
+            detail = f"an account of this name exists: {sighting.detail}, so whose it is is unknown"
+            return Outcome(OutcomeKind.CONFLICT, sighting.entry_id, "ownership unknown", detail)
         case _:
             return Outcome(OutcomeKind.UNKNOWN, reason="in doubt", detail=sighting.detail)

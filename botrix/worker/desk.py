@@ -162,7 +162,7 @@ class Desk:
 
     def _wanted(self, account: LeasedAccount) -> Wanted:
         password = self._sealer.unseal(account.sealed, account.tenant_id, account.tag)
-        return Wanted(account.tag, account.person, password)
+        return Wanted(account.tag, account.person, password, account.unguessable)
 
     def _finish(self, batch: list[LeasedAccount], outcomes: Sequence[Outcome]) -> None:
         assert self.recorder is not None

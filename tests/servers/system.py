@@ -77,13 +77,13 @@ class System:
         process.send_signal(signal.SIGTERM)
         return await asyncio.wait_for(process.wait(), 30)
 
-    def add_directory(self, name: str, **faults: Any) -> None:
+    def add_directory(self, name: str, *, kind: str = "simulated", **config: Any) -> None:
         self.rows(
             "INSERT INTO directories (name, kind, config, created_at)"
             " VALUES (?, ?, ?, 0) RETURNING name",
             name,
-            "simulated",
-            json.dumps(faults),
+            kind,
+            json.dumps(config),
         )
 
     async def generate(self, count: int = 1, **more: Any) -> str:

@@ -1,0 +1,158 @@
+"""The `scim` directory: a SCIM 2.0 server, through its administrative interface (RFC 7643, 7644).
+
+The unique key is `userName`; `externalId` carries the tag. Only an answer that can be read and
+says so means created: a duplicate, an error of the server, a time-out or a body that makes no sense
+leave the account unknown, and it is looked for. Every row of an answer is checked here again, since
+there are servers that ignore the filter, and others that drop `externalId`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from botrix.creators.creator import Check, Sighting, Wanted, Whose
+from botrix.creators.scim import answers, settings
+from botrix.creators.scim.http import ScimHttp
+from botrix.creators.scim.listing import Listing
+from botrix.model import Outcome, OutcomeKind
+
+_USER = "urn:ietf:params:scim:schemas:core:2.0:User"
+_PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+
+
+async def open_creator(config: Mapping[str, Any], timeout: float) -> ScimCreator:
+    """config: see ScimSettings. Raises DirectoryError for settings that cannot be used."""
+    given = settings.read(config)
+    return ScimCreator(ScimHttp(given, timeout), given.concurrency)
+
+
+class ScimCreator:
+    """Two batches at a time share `concurrency` connections, so that none of them lies idle."""
+
+    kind = "scim"
+    unique_key = "userName"
+
+    def __init__(self, http: ScimHttp, concurrency: int) -> None:
+        self.batch = concurrency
+        self.concurrency = 2
+        self._http = http
+        self._listing = Listing(http)
+        self._filters: bool | None = None
+        self._probing = asyncio.Lock()
+        self._keeps_tags: bool | None = None
+
+    async def check(self) -> Check:
+        """Asks for the configuration, then whether the filter works."""
+        said = await self._http.ask("GET", "/ServiceProviderConfig")
+        if said.status in (401, 403):
+            return Check(False, (answers.CREDENTIALS,))
+        listed = await self._http.ask("GET", "/Users?startIndex=1&count=1")
+        if listed.rows() is None:
+            return Check(False, (f"no list of users at {self._http.shown}: {listed.shown()}",))
+        notes = ["refuses a second account of a userName (RFC 7643, 4.1)"]
+        if await self._filter_works():
+            notes.append("the filter works")
+        else:
+            notes.append("ignores the filter: accounts in doubt are looked for in a full list")
+        return Check(True, tuple(notes))
+
+    async def find(self, wanted: Sequence[Wanted]) -> Sequence[Sighting]:
+        if await self._filter_works():
+            return await asyncio.gather(*(self._find_one(one) for one in wanted))
+        return await self._listing.find(wanted, self._judge)
+
+    async def create(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]:
+        return await asyncio.gather(*(self._create_one(one) for one in wanted))
+
+    async def set_password(self, entry_id: str, password: str) -> Outcome:
+        return await self._patch(entry_id, "password", password)
+
+    async def disable(self, entry_id: str) -> Outcome:
+        return await self._patch(entry_id, "active", False)
+
+    async def delete(self, entry_id: str) -> Outcome:
+        answer = await self._http.ask("DELETE", _user(entry_id))
+        return answers.changed(answer, entry_id)
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    async def _create_one(self, one: Wanted) -> Outcome:
+        answer = await self._http.ask("POST", "/Users", _body(one))
+        self._listing.called(one.tag)
+        outcome = answers.created(answer, one.password)
+        if outcome.kind is OutcomeKind.CREATED:
+            self._keeps_tags = answer.resource().get("externalId") == one.tag
+        return outcome
+
+    async def _find_one(self, one: Wanted) -> Sighting:
+        answer = await self._http.ask("GET", _by_name(one.person.username))
+        rows = answer.rows()
+        if rows is None:
+            return Sighting(Whose.UNSURE, detail=answer.shown())
+        return self._judge(one, rows)
+
+    def _judge(self, one: Wanted, rows: Sequence[Mapping[str, Any]]) -> Sighting:
+        """Whose the entry is that bears this name, among rows that may be anybody's."""
+        name = one.person.username.casefold()
+        mine = [row for row in rows if str(row.get("userName", "")).casefold() == name]
+        if not mine:
+            return Sighting(Whose.NOBODY)
+        entry_id, tag = str(mine[0].get("id", "")), mine[0].get("externalId")
+        if tag == one.tag:
+            return Sighting(Whose.OURS, entry_id)
+        if isinstance(tag, str) and tag.startswith("botrix:"):
+            return Sighting(Whose.OTHER_JOB, entry_id)
+        if tag is None and self._keeps_tags is not True:
+            if one.unguessable:  # nobody else can have come to this name
+                return Sighting(Whose.OURS, entry_id)
+            if self._keeps_tags is False:
+                return Sighting(Whose.UNPROVEN, entry_id, "the directory keeps no externalId")
+        return Sighting(Whose.FOREIGN, entry_id)
+
+    async def _filter_works(self) -> bool:
+        """Asks once for a name that cannot exist; a server that then shows anybody ignores the
+        filter. Not decided while the server does not answer: the filter is then tried."""
+        async with self._probing:
+            if self._filters is None:
+                answer = await self._http.ask("GET", _by_name(f"probe-{secrets.token_hex(16)}"))
+                rows = answer.rows()
+                if rows is not None:
+                    self._filters = not rows
+                elif answer.status in (400, 403, 404, 405, 501):
+                    self._filters = False
+            return self._filters is not False
+
+    async def _patch(self, entry_id: str, path: str, value: object) -> Outcome:
+        operation = {"op": "replace", "path": path, "value": value}
+        body = {"schemas": [_PATCH], "Operations": [operation]}
+        answer = await self._http.ask("PATCH", _user(entry_id), body)
+        return answers.changed(answer, entry_id, str(value) if path == "password" else "")
+
+
+def _user(entry_id: str) -> str:
+    return f"/Users/{quote(entry_id, safe='')}"
+
+
+def _by_name(username: str) -> str:
+    return f"/Users?filter={quote(f'userName eq {json.dumps(username)}', safe='')}"
+
+
+def _body(one: Wanted) -> dict[str, object]:
+    person = one.person
+    name = {"givenName": person.given_name, "familyName": person.family_name}
+    return {
+        "schemas": [_USER],
+        "externalId": one.tag,
+        "userName": person.username,
+        "name": {key: value for key, value in name.items() if value},
+        "displayName": person.display_name,
+        "emails": [{"value": person.email, "type": "work", "primary": True}],
+        "active": True,
+        "password": one.password,
+    }

@@ -1,0 +1,69 @@
+"""Looking accounts up in one full list, for a server whose filter does not work.
+
+The list is fetched once for many look-ups, never once for each account: that would never end. It
+must be younger than the last call made for an account; one that misses an entry does no harm, since
+the server itself refuses a second one of the name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from botrix.creators.creator import Sighting, Wanted, Whose
+from botrix.creators.scim.http import ScimHttp
+
+_PAGE = 500
+_MOST_PAGES = 10_000
+_FRESH = 60.0
+
+Row = Mapping[str, Any]
+Judge = Callable[[Wanted, Sequence[Row]], Sighting]
+
+
+class Listing:
+    """All users by name, as small as can be: id, name and tag."""
+
+    def __init__(self, http: ScimHttp) -> None:
+        self._http = http
+        self._lock = asyncio.Lock()
+        self._began = -_FRESH
+        self._by_name: dict[str, Row] = {}
+        self._calls: dict[str, float] = {}
+
+    def called(self, tag: str) -> None:
+        """A call for this account has just ended: a list that began before cannot tell of it."""
+        now = time.monotonic()
+        self._calls[tag] = now
+        if len(self._calls) > 10_000:
+            self._calls = {t: at for t, at in self._calls.items() if now - at < _FRESH}
+
+    async def find(self, wanted: Sequence[Wanted], judge: Judge) -> list[Sighting]:
+        oldest = time.monotonic() - _FRESH
+        since = max(self._calls.get(one.tag, oldest) for one in wanted)
+        async with self._lock:
+            if self._began <= since:
+                problem = await self._fetch()
+                if problem:
+                    return [Sighting(Whose.UNSURE, detail=problem)] * len(wanted)
+            found = [self._by_name.get(one.person.username.casefold()) for one in wanted]
+        return [judge(one, [row] if row else []) for one, row in zip(wanted, found, strict=True)]
+
+    async def _fetch(self) -> str | None:
+        """Page by page (RFC 7644, 3.4.2.4); what went wrong, if anything did."""
+        began, listed, start = time.monotonic(), dict[str, Row](), 1
+        for _ in range(_MOST_PAGES):
+            answer = await self._http.ask("GET", f"/Users?startIndex={start}&count={_PAGE}")
+            rows = answer.rows()
+            if rows is None:
+                return f"the list of users could not be read: {answer.shown()}"
+            for row in rows:
+                kept = {name: row.get(name) for name in ("id", "userName", "externalId")}
+                listed[str(row.get("userName", "")).casefold()] = kept
+            start += len(rows)
+            if not rows or start > answer.total():
+                self._began, self._by_name = began, listed
+                return None
+        return "the list of users does not end"

@@ -1,0 +1,263 @@
+"""The simulated directory as a SCIM server in a process of its own, which misbehaves on demand.
+
+    python -m botrix.creators.simulated_server --port 9000 --log calls.ndjson --token T
+
+Every call is in the append-only log before it is answered: what the log says was created, was. What
+it shall do wrong is given at the start (--quirks) or later, by `PUT /_quirks`. Loopback only; it is
+for tests, demonstrations and measurements.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import re
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+_LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
+_ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
+_EQUALS = re.compile(r'userName eq ("(?:[^"\\]|\\.)*")')
+_CONFIGURATION = {"filter": {"supported": True, "maxResults": 1000}, "patch": {"supported": True}}
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """do: an HTTP status as text, reset, junk, huge, drip, redirect or hang. on: create, find or
+    change. done: whether what was asked is done all the same. share: of the calls; times: at
+    most so many."""
+
+    do: str
+    on: str = "create"
+    done: bool = False
+    share: float = 1.0
+    times: int = 1_000_000_000
+    retry_after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quirks:
+    """delay: seconds per call. blind: seconds until `find` sees what was created. The others are
+    deviations of real servers."""
+
+    delay: float = 0.0
+    blind: float = 0.0
+    ignore_filter: bool = False
+    no_filter: bool = False
+    duplicate_is_500: bool = False
+    drop_external_id: bool = False
+    seed: int | None = None
+    rules: tuple[Rule, ...] = ()
+
+
+def read_quirks(given: dict[str, Any]) -> Quirks:
+    """Raises TypeError for what is none."""
+    rules = tuple(Rule(**rule) for rule in given.get("rules", ()))
+    return Quirks(**{**given, "rules": rules})
+
+
+@dataclass(slots=True)
+class _Store:
+    """The entries by id, and the id of each name."""
+
+    entries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    since: dict[str, float] = field(default_factory=dict)
+
+
+class SimulatedServer:
+    """The handlers; `log` is written with one system call a line."""
+
+    def __init__(self, log: Path, token: str, quirks: Quirks) -> None:
+        self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._token = token
+        self._store = _Store()
+        self._set(quirks)
+
+    def app(self) -> web.Application:
+        app = web.Application(client_max_size=1 << 20)
+        app.router.add_get("/ServiceProviderConfig", self._configuration)
+        app.router.add_post("/Users", self._ruled("create", self._create))
+        app.router.add_get("/Users", self._ruled("find", self._find))
+        app.router.add_patch("/Users/{id}", self._ruled("change", self._patch))
+        app.router.add_delete("/Users/{id}", self._ruled("change", self._delete))
+        app.router.add_put("/_quirks", self._put_quirks)
+        app.router.add_get("/_entries", self._entries)
+        return app
+
+    def _set(self, quirks: Quirks) -> None:
+        self._quirks = quirks
+        self._rng = random.Random(quirks.seed)  # noqa: S311  a fault is no secret
+        self._left = [rule.times for rule in quirks.rules]
+
+    def _ruled(self, verb: str, handler: _Handler) -> _Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            if request.headers.get("Authorization") != f"Bearer {self._token}":
+                return _error(401, "the token is not valid")
+            await request.read()
+            if self._quirks.delay:
+                await asyncio.sleep(self._quirks.delay)
+            rule = self._rule(verb)
+            if rule is None:
+                answer = await handler(request)
+                self._note(verb, request, answer.status)
+                return answer
+            done = await handler(request) if rule.done else None
+            self._note(verb, request, done.status if done else 0, rule.do)
+            return await _misbehave(rule, request)
+
+        return handle
+
+    def _rule(self, verb: str) -> Rule | None:
+        for n, rule in enumerate(self._quirks.rules):
+            if rule.on == verb and self._left[n] > 0 and self._rng.random() < rule.share:
+                self._left[n] -= 1
+                return rule
+        return None
+
+    def _note(self, verb: str, request: web.Request, status: int, fault: str = "") -> None:
+        said = request.get("said", {})
+        line = {"at": time.time(), "verb": verb, "status": status, "fault": fault, **said}
+        os.write(self._log, json.dumps(line).encode() + b"\n")
+
+    async def _create(self, request: web.Request) -> web.Response:
+        user = await _object(request)
+        name = user.get("userName")
+        if not isinstance(name, str) or not name:
+            return _error(400, "userName is missing", "invalidValue")
+        request["said"] = {"userName": name, "externalId": user.get("externalId")}
+        if name.casefold() in self._store.names:
+            if self._quirks.duplicate_is_500:
+                return web.Response(status=500, text="<h1>Integrity Error</h1>")
+            return _error(409, "userName is in use", "uniqueness")
+        entry_id = f"{self._rng.getrandbits(96):024x}"
+        entry = {**user, "id": entry_id, "meta": {"resourceType": "User"}}
+        entry.pop("password", None)
+        if self._quirks.drop_external_id:
+            entry.pop("externalId", None)
+        self._store.entries[entry_id] = entry
+        self._store.names[name.casefold()] = entry_id
+        self._store.since[entry_id] = time.monotonic()
+        return web.json_response(entry, status=201)
+
+    async def _find(self, request: web.Request) -> web.Response:
+        wanted = request.query.get("filter")
+        if wanted is not None and self._quirks.no_filter:
+            return _error(501, "filters are not supported")
+        seen = [e for e in self._store.entries.values() if self._visible(e["id"])]
+        if wanted is not None and not self._quirks.ignore_filter:
+            match = _EQUALS.fullmatch(wanted)
+            if match is None:
+                return _error(400, "the filter cannot be read", "invalidFilter")
+            name = json.loads(match[1]).casefold()
+            request["said"] = {"userName": name}
+            entry = self._store.entries.get(self._store.names.get(name, ""))
+            seen = [entry] if entry and self._visible(entry["id"]) else []
+        start = max(1, int(request.query.get("startIndex", "1")))
+        page = seen[start - 1 :][: int(request.query.get("count", "1000"))]
+        return web.json_response(
+            {"schemas": [_LIST], "totalResults": len(seen), "startIndex": start, "Resources": page}
+        )
+
+    def _visible(self, entry_id: str) -> bool:
+        return time.monotonic() - self._store.since[entry_id] >= self._quirks.blind
+
+    async def _patch(self, request: web.Request) -> web.Response:
+        entry = self._store.entries.get(request.match_info["id"])
+        if entry is None:
+            return _error(404, "there is no such user")
+        for operation in (await _object(request)).get("Operations", []):
+            if operation.get("path") == "active":
+                entry["active"] = operation.get("value")
+        return web.json_response(entry)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        entry = self._store.entries.pop(request.match_info["id"], None)
+        if entry is None:
+            return _error(404, "there is no such user")
+        request["said"] = {"userName": entry["userName"], "externalId": entry.get("externalId")}
+        del self._store.names[entry["userName"].casefold()]
+        return web.Response(status=204)
+
+    async def _configuration(self, _: web.Request) -> web.Response:
+        return web.json_response(_CONFIGURATION)
+
+    async def _put_quirks(self, request: web.Request) -> web.Response:
+        try:
+            self._set(read_quirks(await _object(request)))
+        except (TypeError, ValueError) as error:
+            return _error(400, f"these are no quirks: {error}")
+        return web.Response(status=204)
+
+    async def _entries(self, _: web.Request) -> web.Response:
+        return web.json_response(list(self._store.entries.values()))
+
+
+async def _object(request: web.Request) -> dict[str, Any]:
+    try:
+        read = json.loads(await request.read())
+    except ValueError:
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _error(status: int, detail: str, kind: str = "") -> web.Response:
+    body = {"schemas": [_ERROR], "status": str(status), "detail": detail}
+    return web.json_response({**body, "scimType": kind} if kind else body, status=status)
+
+
+async def _misbehave(rule: Rule, request: web.Request) -> web.StreamResponse:
+    if rule.do.isdigit():
+        headers = {"Retry-After": rule.retry_after} if rule.retry_after else None
+        return web.Response(status=int(rule.do), text="on demand", headers=headers)
+    if rule.do == "reset":
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+    if rule.do == "junk":
+        return web.Response(body=b"\x00\xff{]", content_type="application/scim+json")
+    if rule.do == "huge":
+        return web.Response(body=b"[" * (10 << 20), content_type="application/scim+json")
+    if rule.do == "redirect":
+        return web.Response(status=307, headers={"Location": "http://127.0.0.1:9/elsewhere"})
+    return await _slow(rule, request)
+
+
+async def _slow(rule: Rule, request: web.Request) -> web.StreamResponse:
+    """hang: no byte for an hour; drip: one each second."""
+    if rule.do == "hang":
+        await asyncio.sleep(3600)
+    answer = web.StreamResponse(status=201, headers={"Content-Type": "application/scim+json"})
+    await answer.prepare(request)
+    for _ in range(3600):
+        await answer.write(b" ")
+        await asyncio.sleep(1)
+    return answer
+
+
+def main() -> None:
+    """Runs until it is told to end. Prints its address once it listens."""
+    parser = argparse.ArgumentParser(description="The simulated directory, over HTTP.")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument("--token", default="T")
+    known = ", ".join(f.name for f in fields(Quirks))
+    parser.add_argument("--quirks", default="{}", help=f"JSON of: {known}")
+    given = parser.parse_args()
+    server = SimulatedServer(given.log, given.token, read_quirks(json.loads(given.quirks)))
+    web.run_app(server.app(), host="127.0.0.1", port=given.port, access_log=None,
+                shutdown_timeout=1.0, print=lambda _: print(f"http://127.0.0.1:{given.port}",
+                flush=True))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

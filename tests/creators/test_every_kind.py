@@ -1,0 +1,83 @@
+"""What every creator must do, whatever its directory."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from botrix.creators.creator import Creator, Wanted, Whose
+from botrix.model import OutcomeKind, Person
+
+
+def wanted(name: str, tag: str = "botrix:job:0") -> Wanted:
+    return Wanted(tag, Person(name, f"{name}@x.example", "Zoë", "Ångström", "Zoë Å"), "Pass-w0rd!")
+
+
+async def test_it_says_that_it_can_be_used(creator: Creator) -> None:
+    check = await creator.check()
+    assert check.usable, check
+    assert check.notes
+
+
+async def test_what_is_created_is_found_as_ours(creator: Creator) -> None:
+    one, two = wanted("ann", "botrix:job:0"), wanted("bob", "botrix:job:1")
+    assert [s.whose for s in await creator.find([one, two])] == [Whose.NOBODY] * 2
+    outcomes = await creator.create([one, two])
+    assert [o.kind for o in outcomes] == [OutcomeKind.CREATED] * 2
+    assert all(o.entry_id for o in outcomes)
+    seen = await creator.find([two, wanted("eve"), one])
+    assert [s.whose for s in seen] == [Whose.OURS, Whose.NOBODY, Whose.OURS]
+    assert [s.entry_id for s in seen] == [outcomes[1].entry_id, None, outcomes[0].entry_id]
+
+
+async def test_a_second_account_of_a_name_is_refused(creator: Creator) -> None:
+    first, other = wanted("ann"), wanted("ann", "botrix:other:7")
+    await creator.create([first])
+    for again in (first, other, replace(other, person=replace(other.person, username="ANN"))):
+        (outcome,) = await creator.create([again])
+        assert outcome.kind in (OutcomeKind.CONFLICT, OutcomeKind.UNKNOWN), again
+    (sighting,) = await creator.find([other])
+    assert sighting.whose is Whose.OTHER_JOB
+
+
+async def test_of_many_at_once_one_gets_the_name(creator: Creator) -> None:
+    batches = [[wanted("ann", f"botrix:j{n}:0")] for n in range(16)]
+    outcomes = await asyncio.gather(*(creator.create(batch) for batch in batches))
+    kinds = [outcome.kind for (outcome,) in outcomes]
+    assert kinds.count(OutcomeKind.CREATED) == 1
+    sightings = await asyncio.gather(*(creator.find(batch) for batch in batches))
+    assert sum(sighting.whose is Whose.OURS for (sighting,) in sightings) == 1
+
+
+async def test_an_account_of_somebody_else_is_foreign(creator: Creator) -> None:
+    await creator.create([wanted("ann", "imported by hand")])
+    (sighting,) = await creator.find([wanted("ann")])
+    assert sighting.whose is Whose.FOREIGN
+
+
+async def test_an_entry_is_changed_and_deleted(creator: Creator) -> None:
+    one = wanted("ann")
+    (outcome,) = await creator.create([one])
+    assert outcome.entry_id is not None
+    for change in (
+        creator.set_password(outcome.entry_id, "An0ther-password"),
+        creator.disable(outcome.entry_id),
+        creator.delete(outcome.entry_id),
+    ):
+        assert (await change).kind is OutcomeKind.CREATED
+    (sighting,) = await creator.find([one])
+    assert sighting.whose is Whose.NOBODY
+    for gone in (creator.delete(outcome.entry_id), creator.disable(outcome.entry_id)):
+        assert (await gone).kind is OutcomeKind.REJECTED
+
+
+async def test_a_full_batch(creator: Creator) -> None:
+    batch = [wanted(f"user-{n}", f"botrix:job:{n}") for n in range(creator.batch)]
+    assert {o.kind for o in await creator.create(batch)} == {OutcomeKind.CREATED}
+    assert {s.whose for s in await creator.find(batch)} == {Whose.OURS}
+
+
+async def test_names_that_would_break_a_filter(creator: Creator) -> None:
+    odd = [wanted(name) for name in ('a"b', "a\\b", 'x" or userName pr', "o'hara", "a+b@x.example")]
+    await creator.create([wanted("innocent")])
+    assert {s.whose for s in await creator.find(odd)} == {Whose.NOBODY}

@@ -1,0 +1,62 @@
+"""Settings that cannot be used are told in one line that says what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from botrix.creators import open_creator
+from botrix.creators.scim import answers
+from botrix.creators.scim.answers import Answer
+from botrix.creators.scim.settings import read
+from botrix.errors import DirectoryError
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({}, "`url`"),
+        ({"url": "ftp://x"}, "`url`"),
+        ({"url": "https://user:secret@x/v2"}, "without a user"),
+        ({"url": "https://[x"}, "`url`"),
+        ({"url": "http://directory.example/v2"}, "in the clear"),
+        ({"url": "https://x/v2", "token": "t"}, "token_env"),
+        ({"url": "https://x/v2", "password": "t"}, "token_env"),
+        ({"url": "https://x/v2", "colour": 1}, "'colour'"),
+        ({"url": "https://x/v2", "concurrency": 0}, "1 to 256"),
+        ({"url": "https://x/v2", "concurrency": True}, "1 to 256"),
+        ({"url": "https://x/v2"}, "token_env"),
+        ({"url": "https://x/v2", "token_env": "NO_SUCH_VARIABLE"}, "NO_SUCH_VARIABLE"),
+        ({"url": "https://x/v2", "token_file": "/no/such/file"}, "/no/such/file"),
+        ({"url": "https://x/v2", "token_file": "/dev/null"}, "no usable token"),
+    ],
+)
+async def test_settings_that_cannot_be_used(config: dict[str, Any], told: str) -> None:
+    with pytest.raises(DirectoryError) as caught:
+        await open_creator("scim", config)
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_token_is_read_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_TOKEN", "abc\n")
+    settings = read({"url": "https://x/v2/", "token_env": "MY_TOKEN"})
+    assert (settings.token, settings.url) == ("abc", "https://x/v2")
+    assert "abc" not in repr(settings)
+
+
+def test_a_repeated_password_is_taken_out() -> None:
+    answer = Answer(400, b'{"detail": "password Tr0ub4dor is too\\nweak"}')
+    outcome = answers.created(answer, "Tr0ub4dor")
+    assert outcome.detail == "HTTP 400: password *** is too weak"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"null", b"{", b'"x"', b"\xff", b'{"totalResults": "1"}',
+     b'{"totalResults": 1, "Resources": {}}', b'{"totalResults": 1, "Resources": [1]}',
+     b"[" * 100_000],
+)  # fmt: skip
+def test_a_list_that_is_none(body: bytes) -> None:
+    assert Answer(200, body).rows() is None
