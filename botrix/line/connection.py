@@ -16,6 +16,7 @@ from redis.asyncio import (
     SSLConnection,
     UnixDomainSocketConnection,
 )
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.connection import HiredisRespSerializer
@@ -85,7 +86,7 @@ class _Unix(_Packing, UnixDomainSocketConnection):
     pass
 
 
-_CONNECTIONS = {"redis": _Tcp, "rediss": _Tls, "unix": _Unix}
+_CONNECTIONS: dict[str, type[AbstractConnection]] = {"redis": _Tcp, "rediss": _Tls, "unix": _Unix}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +112,20 @@ def open_pool(url: str) -> tuple[ConnectionPool, Address]:
         kind = _CONNECTIONS[parts.scheme]
         pool = ConnectionPool.from_url(url)
         shown = parts.path if parts.scheme == "unix" else f"{parts.hostname}:{parts.port or 6379}"
+        options = _set_straight(pool, kind)
+        kind(**options)  # connects to nothing, but refuses an option that there is not
     except (ValueError, KeyError, TypeError, RedisError):  # their texts hold parts of the url
         raise LineDown(
             "REDIS_URL names no line; use redis://, rediss:// or unix://, and write "
             "special characters of a password as %XX"
         ) from None
+    secrets = {str(options.get("password") or ""), parts.password or ""}
+    secrets |= {unquote(secret) for secret in secrets}
+    return pool, Address(shown, tuple(sorted(secrets - {""}, key=len, reverse=True)))
+
+
+def _set_straight(pool: ConnectionPool, kind: type[AbstractConnection]) -> dict[str, Any]:
+    """Our own options in the place of whatever the url says."""
     options = pool.connection_kwargs
     for name in ("retry_on_timeout", "retry_on_error"):
         options.pop(name, None)
@@ -125,12 +135,10 @@ def open_pool(url: str) -> tuple[ConnectionPool, Address]:
         "retry": Retry(NoBackoff(), 0),
         "decode_responses": False,
     }
-    if parts.scheme != "unix":
+    if kind is not _Unix:
         options["socket_keepalive"] = True
     pool.connection_class = kind
-    secrets = {str(options.get("password") or ""), parts.password or ""}
-    secrets |= {unquote(secret) for secret in secrets}
-    return pool, Address(shown, tuple(sorted(secrets - {""}, key=len, reverse=True)))
+    return options
 
 
 def _meaning(error: BaseException, said: str) -> tuple[str, str]:

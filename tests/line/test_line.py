@@ -1,26 +1,48 @@
-"""The line on a real Valkey server."""
+"""The line on real servers: Valkey of the wheel, and Redis where it is installed."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from redis.asyncio import Redis
 
 from botrix.errors import LineDown
+from botrix.line import keys
 from botrix.line.entries import encode
 from botrix.line.line import Back, Line, Placing, Rejected, Update
 from botrix.line.server import LineServer
 from botrix.model import Lane
 
-pytestmark = pytest.mark.suite("Valkey")
+_REDIS = shutil.which("redis-server")
 
 
-@pytest_asyncio.fixture
-async def server(folder: Path) -> AsyncIterator[LineServer]:
-    made = LineServer(folder, folder / "line.sock")
+class _Debian(LineServer):
+    """The same, by another binary: the Redis of the machine."""
+
+    binary = Path(_REDIS or "redis-server")
+
+
+@pytest_asyncio.fixture(
+    params=[
+        pytest.param(LineServer, id="valkey", marks=pytest.mark.suite("Valkey")),
+        pytest.param(
+            _Debian,
+            id="redis",
+            marks=[
+                pytest.mark.suite("Redis"),
+                pytest.mark.skipif(_REDIS is None, reason="no Redis on this machine"),
+            ],
+        ),
+    ]
+)
+async def server(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[LineServer]:
+    made: LineServer = request.param(folder, folder / "line.sock")
     await made.start()
     yield made
     await made.stop()
@@ -31,6 +53,13 @@ async def line(server: LineServer) -> AsyncIterator[Line]:
     opened = Line.open(server.url)
     yield opened
     await opened.close()
+
+
+@pytest_asyncio.fixture
+async def redis(server: LineServer) -> AsyncIterator[Redis]:
+    """Another program."""
+    async with Redis.from_url(server.url) as opened:
+        yield opened
 
 
 async def push(line: Line, numbers: range, lane: Lane = Lane.NORMAL) -> None:
@@ -118,3 +147,46 @@ async def test_the_same_line_works_again_after_an_outage(server: LineServer, lin
     await server.start()
     await push(line, range(3, 4))
     assert (await line.take("s", "1", 9))[-1].raw == encode("j3", 3)
+
+
+async def test_a_lane_of_the_wrong_type_loses_nothing(redis: Redis, line: Line) -> None:
+    await push(line, range(1, 4), Lane.HIGH)
+    await redis.set(keys.LANES[Lane.LOW], "by another program")
+    for _ in range(40):  # every 16th take begins with the low lane
+        with contextlib.suppress(LineDown):
+            taken = await line.take("s", "1", 9)
+            back = [Back(one.lane, one.raw, head=True) for one in reversed(taken)]
+            await line.settle("s", "1", back, [])
+    await redis.delete(keys.LANES[Lane.LOW])
+    await line.give_back("s", ["1"])
+    assert sorted(await line.heads(Lane.HIGH, 9)) == raws(range(1, 4))
+
+
+async def test_a_wait_of_no_time_ends(line: Line) -> None:
+    await asyncio.wait_for(line.wait(0), 5)
+    await asyncio.wait_for(line.wait(0.01), 5)
+
+
+async def test_an_idle_wait_costs_few_commands(redis: Redis, line: Line) -> None:
+    before = (await redis.info("stats"))["total_commands_processed"]
+    for _ in range(20):
+        await line.wait(0.05)
+    after = (await redis.info("stats"))["total_commands_processed"]
+    assert after - before < 80  # three lanes, twenty waits
+
+
+async def test_an_entry_that_is_too_large_is_rejected_and_the_next_one_taken(
+    redis: Redis, line: Line
+) -> None:
+    await redis.rpush(keys.LANES[Lane.NORMAL], b"x" * 70_000, encode("j1", 1))
+    assert [one.raw for one in await line.take("s", "1", 9)] == [encode("j1", 1)]
+    assert b"70000" in (await line.rejected(1))[0]
+
+
+async def test_a_server_that_is_full_counts_as_down(redis: Redis, line: Line) -> None:
+    await push(line, range(1, 3))
+    await redis.config_set("maxmemory", 1)
+    with pytest.raises(LineDown, match="out of memory"):
+        await push(line, range(3, 4))
+    await redis.config_set("maxmemory", 0)
+    assert [one.raw for one in await line.take("s", "1", 9)] == raws(range(1, 3))
