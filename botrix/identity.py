@@ -9,12 +9,14 @@ longest username of a job before a single one is made.
 from __future__ import annotations
 
 import re
-import secrets
 import unicodedata
+from base64 import urlsafe_b64encode
 from functools import lru_cache
 from random import Random
-from typing import NamedTuple
+from string import ascii_lowercase, ascii_uppercase
+from typing import NamedTuple, TypeAlias
 
+from botrix.entropy import random_bytes
 from botrix.errors import InvalidInput, SettingsError
 from botrix.model import Person
 
@@ -30,7 +32,8 @@ _NUMBER = re.compile(r"n(?::0([1-9]))?")
 _FOREIGN = re.compile(r"[^a-z0-9._@+-]")
 _SHAPE = re.compile(r"[a-z0-9_][a-z0-9_+-]*(\.[a-z0-9_+-]+)*(@[a-z0-9-]+(\.[a-z0-9-]+)*)?")
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.I)
-_STRONG = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])(?=.*[-_])[A-Za-z0-9]")
+_LETTERS = tuple(pair for a in ascii_lowercase for b in ascii_uppercase for pair in (a + b, b + a))
+_SIGNS = tuple(digit + sign for digit in "0123456789" for sign in "-_")
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _BASE32_PAIRS = tuple(a + b for a in _BASE32 for b in _BASE32)
 _NO_ACCENT_TO_DROP = str.maketrans(
@@ -54,7 +57,7 @@ def check_template(template: str | None, count: int) -> None:
     if count > 1 and not kinds & {"n", "random"}:
         raise _refused(template, f"would name all {count} accounts alike; add {{n}} or {{random}}")
     name = "x" * MAX_NAME
-    longest = _rendered(pieces, count, name, name, "x" * RANDOM_LENGTH)
+    longest = _format(template or DEFAULT_TEMPLATE).format(count, name, name, "x" * RANDOM_LENGTH)
     if problem := username_problem(longest):
         raise _refused(template, f"makes a username that {problem}")
 
@@ -106,27 +109,17 @@ def _refused(template: str | None, problem: str) -> InvalidInput:
     return InvalidInput(f"the template {(template or DEFAULT_TEMPLATE)[:80]!a} {problem}")
 
 
-def _rendered(pieces: tuple[_Piece, ...], number: int, given: str, family: str, random: str) -> str:
-    parts = []
-    for kind, text, width in pieces:
-        if kind == "text":
-            parts.append(text)
-        elif kind == "given":
-            parts.append(given)
-        elif kind == "family":
-            parts.append(family)
-        elif kind == "random":
-            parts.append(random)
-        else:
-            parts.append(str(number).zfill(width))
-    return "".join(parts)
+@lru_cache(maxsize=64)
+def _format(template: str) -> str:
+    """For str.format, made of pieces that hold no brace: number, given, family, random."""
+    places = {"given": "{1}", "family": "{2}", "random": "{3}"}
+    return "".join(
+        text or places.get(kind) or f"{{0:0{width}d}}" for kind, text, width in _parsed(template)
+    )
 
 
-class _Name(NamedTuple):
-    """A name as people write it, and as usernames do."""
-
-    shown: str
-    plain: str
+_Name: TypeAlias = tuple[str, str]
+"""A name as people write it, and as usernames do."""
 
 
 class Planner:
@@ -136,7 +129,7 @@ class Planner:
         if not _DOMAIN.fullmatch(email_domain):
             raise SettingsError(f"{email_domain!a} is no e-mail domain; name one: example.org")
         self._domain = email_domain
-        self._bits = (rng or secrets.SystemRandom()).getrandbits
+        self._bits = rng.getrandbits if rng else _random_bits
         self._given, self._family = _load_names()
 
     def plan_generated(self, template: str | None, index: int) -> tuple[Person, str]:
@@ -144,10 +137,10 @@ class Planner:
         bits = self._bits(114)  # 50 for {random}, 32 for each name
         given = self._given[(bits >> 50 & 0xFFFFFFFF) % len(self._given)]
         family = self._family[(bits >> 82) % len(self._family)]
-        pieces = _parsed(template or DEFAULT_TEMPLATE)
-        username = _rendered(pieces, index + 1, given.plain, family.plain, _base32(bits))
-        shown = f"{given.shown} {family.shown}"
-        person = Person(username, self._email(username), given.shown, family.shown, shown)
+        form = _format(template or DEFAULT_TEMPLATE)
+        username = form.format(index + 1, given[1], family[1], _base32(bits))
+        shown = f"{given[0]} {family[0]}"
+        person = Person(username, self._email(username), given[0], family[0], shown)
         return person, new_password()
 
     def person_from_row(self, known: Person) -> Person:
@@ -172,16 +165,21 @@ class Planner:
         return username if "@" in username else f"{username}@{self._domain}"
 
 
-def new_password() -> str:
-    """24 characters with a lower-case and an upper-case letter, a digit and one of "-_".
+def _random_bits(n: int) -> int:
+    return int.from_bytes(random_bytes((n + 7) // 8)) >> (-n % 8)
 
-    18 random bytes are 144 bits, and nearly half of all draws are kept (0.49), so that whoever
-    knows the rule still faces 142.9 bits: well over 128. The first character is a letter or digit,
-    because spreadsheets and command lines read more into a leading "-".
+
+def new_password() -> str:
+    """24 characters: a letter of each case, a digit and one of "-_", then 120 random bits.
+
+    The first four are drawn from 27,040 ways (14.7 bits), so that whoever knows the rule still
+    faces 134 bits: well over 128. The first one is a letter, because spreadsheets and command lines
+    read more into a leading "-".
     """
-    while not _STRONG.match(password := secrets.token_urlsafe(18)):
-        pass
-    return password
+    drawn = random_bytes(19)
+    letters, signs = int.from_bytes(drawn[:2]), int.from_bytes(drawn[2:4])
+    start = _LETTERS[letters % len(_LETTERS)] + _SIGNS[signs % len(_SIGNS)]
+    return start + urlsafe_b64encode(drawn[4:]).decode()
 
 
 def transliterated(text: str) -> str:
@@ -237,5 +235,5 @@ def _load_names() -> tuple[list[_Name], list[_Name]]:
 
 
 def _usable(names: set[str]) -> list[_Name]:
-    found = [_Name(name, _plain(name)) for name in sorted(names) if name.isalpha()]
-    return [name for name in found if 1 <= len(name.plain) <= MAX_NAME]
+    found = [(name, _plain(name)) for name in sorted(names) if name.isalpha()]
+    return [name for name in found if 1 <= len(name[1]) <= MAX_NAME]

@@ -6,9 +6,11 @@ written from these enumerations; a test compares the transitions with those in A
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 DEFAULT_TENANT = "default"
 DEFAULT_DIRECTORY = "local"
@@ -111,8 +113,7 @@ def tag_of(job_id: str, index: int) -> str:
     return f"botrix:{job_id}:{index}"
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(msgspec.Struct, frozen=True, gc=False):
     """Who an account is for, before it has a password: decided once, then stored."""
 
     username: str
@@ -139,19 +140,20 @@ class NewJob:
     tries: int = 4
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedAccount:
+class PlannedAccount(msgspec.Struct, frozen=True, gc=False):
     """An account with everything decided; `sealed` is its sealed password."""
 
     job_id: str
     index: int
     person: Person
-    sealed: bytes = field(repr=False)
+    sealed: bytes
     row: int | None = None
 
+    def __repr__(self) -> str:
+        return f"PlannedAccount({tag_of(self.job_id, self.index)!r})"
 
-@dataclass(frozen=True, slots=True)
-class LeasedAccount:
+
+class LeasedAccount(msgspec.Struct, frozen=True, gc=False, eq=False):
     """An account that this session may create now.
 
     attempt: the fence, raised by each lease. tries_left: calls that the user was promised, this one
@@ -165,12 +167,15 @@ class LeasedAccount:
     index: int
     attempt: int
     person: Person
-    sealed: bytes = field(repr=False)
+    sealed: bytes
     tries_left: int = 4
     tries_used: int = 0
     find_first: bool = False
     find_only: bool = False
     unguessable: bool = False
+
+    def __repr__(self) -> str:
+        return f"LeasedAccount({self.tag!r}, attempt={self.attempt})"
 
     @property
     def tag(self) -> str:
@@ -197,8 +202,7 @@ class OutcomeKind(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """One attempt's end; `reason` is a short word, `detail` a line for people without secrets.
     counted: whether it uses up one of the calls that the user was promised. retry_after: seconds.
     """
@@ -211,8 +215,7 @@ class Outcome:
     counted: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True, gc=False):
     """What is recorded of one attempt: the account's next state, and why.
 
     delay: seconds until it may be claimed again (only for planned and unsure).
@@ -231,8 +234,7 @@ class Result:
     username: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class JobState:
+class JobState(msgspec.Struct, frozen=True, gc=False):
     """A job's row as status, results and events show it."""
 
     id: str

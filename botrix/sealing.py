@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from botrix.entropy import random_bytes
 from botrix.errors import SettingsError
 
 _VERSION = b"\x01"
@@ -23,7 +24,7 @@ class Sealer:
         self._aead = AESGCM(key)
 
     def seal(self, password: str, tenant_id: str, tag: str) -> bytes:
-        nonce = os.urandom(12)
+        nonce = random_bytes(12)
         return (
             _VERSION + nonce + self._aead.encrypt(nonce, password.encode(), _bound(tenant_id, tag))
         )

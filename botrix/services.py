@@ -88,9 +88,9 @@ class Services:
         self, tenant_id: str, job_id: str, template: str | None, indexes: range
     ) -> list[PlannedAccount]:
         """Decides everything about new accounts of a generated job."""
-        planned = []
+        planned, seal, generate = [], self.sealer.seal, self.planner.plan_generated
         for index in indexes:
-            person, password = self.planner.plan_generated(template, index)
-            sealed = self.sealer.seal(password, tenant_id, tag_of(job_id, index))
+            person, password = generate(template, index)
+            sealed = seal(password, tenant_id, tag_of(job_id, index))
             planned.append(PlannedAccount(job_id, index, person, sealed))
         return planned

@@ -8,22 +8,26 @@ and add it to the suite in tests/creators/.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+import msgspec
 
 from botrix.model import Outcome, Person
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, gc=False):
     """An account as a directory should hold it. The password is plain, and never shown.
     unguessable: the user name holds random characters, so that an entry of this name is ours."""
 
     tag: str
     person: Person
-    password: str = field(repr=False)
+    password: str
     unguessable: bool = False
+
+    def __repr__(self) -> str:
+        return f"Wanted({self.tag!r}, {self.person.username!r})"
 
 
 class Whose(StrEnum):

@@ -117,16 +117,6 @@ class PeerBeat:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountResult:
-    """An account as the results of a job show it; never a secret."""
-
-    index: int
-    username: str
-    status: str
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class DirectoryRow:
     """A configured destination; `config` is JSON without a secret."""
 
@@ -139,7 +129,8 @@ Plan = Callable[[str, str, str | None, range], list[PlannedAccount]]
 
 
 class Ledger(Protocol):
-    """See the module's docstring. `limit` bounds the rows that one call touches; the entries
+    """See the module's docstring. `first_results` gives a JSON array of objects: index, username,
+    status, reason; never a secret. `limit` bounds the rows that one call touches; the entries
     that one claim asks for have distinct ids."""
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]: ...
@@ -174,7 +165,7 @@ class Ledger(Protocol):
 
     async def put_back(self, seen: Mapping[str, int]) -> list[Placed]: ...
 
-    async def first_results(self, job_id: str, limit: int) -> list[AccountResult]: ...
+    async def first_results(self, job_id: str, limit: int) -> bytes: ...
 
     async def directory(self, tenant_id: str, name: str) -> DirectoryRow | None: ...
 

@@ -13,7 +13,6 @@ import asyncpg
 
 from botrix.errors import SessionLost
 from botrix.ledger.ledger import (
-    AccountResult,
     DirectoryRow,
     Due,
     PeerBeat,
@@ -66,19 +65,19 @@ _OVER = (  # by the row as it is when it is locked, not as the statement first s
     " AND j.status IN ('running', 'cancelling')"
 )
 RECORD = f"""
-WITH locked AS MATERIALIZED (
-  SELECT j.id, j.cancelling
-  FROM (SELECT DISTINCT id FROM unnest($2::text[]) u (id) ORDER BY id) u,
-  LATERAL (SELECT j.id, j.status || '' = 'cancelling' AS cancelling FROM jobs j
-           WHERE j.id = u.id FOR UPDATE) j
-  WHERE EXISTS (SELECT 1 FROM sessions s WHERE s.id = $1 AND s.status = 'live')
+WITH live AS MATERIALIZED (
+  SELECT 1 FROM sessions s WHERE s.id = $1 AND s.status || '' = 'live'
+), locked AS MATERIALIZED (
+  SELECT array_agg(j.cancelling ORDER BY u.n) AS cancelling
+  FROM live, unnest($2::text[]) WITH ORDINALITY u (id, n)
+  LEFT JOIN LATERAL (SELECT j.status || '' = 'cancelling' AS cancelling FROM jobs j
+                     WHERE j.id = u.id FOR UPDATE) j ON true
 ), given AS (
-  SELECT u.*, CASE WHEN l.cancelling AND u.status = 'planned' THEN 'cancelled' ELSE u.status END
-              AS becomes
-  FROM locked l JOIN unnest($2::text[], $3::int[], $4::int[], $5::text[], $6::text[], $7::text[],
-                            $8::text[], $9::float8[], $10::int[])
-       u (job_id, idx, attempt, status, entry_id, reason, detail, delay, counted)
-       ON u.job_id = l.id
+  SELECT u.*, CASE WHEN u.status = 'planned' AND l.cancelling[u.job] THEN 'cancelled'
+                   ELSE u.status END AS becomes
+  FROM live, locked l, unnest($3::int[], $4::text[], $5::int[], $6::int[], $7::text[], $8::text[],
+                              $9::text[], $10::text[], $11::float8[], $12::int[])
+       u (job, job_id, idx, attempt, status, entry_id, reason, detail, delay, counted)
 ), hit AS (
   UPDATE accounts a SET status = g.becomes, session_id = NULL,
     entry_id = coalesce(g.entry_id, a.entry_id), reason = g.reason, detail = g.detail,
@@ -86,7 +85,7 @@ WITH locked AS MATERIALIZED (
     tries = a.tries + g.counted, updated_at = {NOW}
   FROM given g
   WHERE a.job_id = g.job_id AND a.idx = g.idx AND a.attempt = g.attempt
-    AND a.session_id || '' = $1 AND a.status || '' = 'leased'
+    AND coalesce(a.session_id, '') = $1 AND a.status || '' = 'leased'
   RETURNING a.job_id, a.idx, a.attempt, a.status, a.not_before, g.counted
 ), tally AS MATERIALIZED (
   SELECT job_id, array_agg(idx) AS hits, array_agg(attempt) AS attempts,
@@ -172,6 +171,14 @@ FROM (SELECT id, place FROM unnest($1::text[], $2::bigint[]) u (id, place) ORDER
 LATERAL (SELECT j.id FROM jobs j WHERE j.id = u.id FOR UPDATE SKIP LOCKED) l
 WHERE j.id = l.id AND coalesce(j.place, -1) = u.place
 RETURNING j.id, j.place, j.lane
+"""
+
+
+_FIRST_RESULTS = """
+SELECT json_agg(json_build_object('index', a.idx, 'username', a.username, 'status', a.status,
+                                  'reason', a.reason) ORDER BY a.idx)::text
+FROM (SELECT idx, username, status, reason FROM accounts WHERE job_id = $1
+      ORDER BY idx LIMIT $2) a
 """
 
 
@@ -292,7 +299,13 @@ async def record(db: Db, session: str, results: Sequence[Result]) -> Recorded:
 
 
 def _result_columns(results: Sequence[Result]) -> tuple[list[Any], ...]:
+    jobs = sorted(
+        {r.job_id for r in results}
+    )  # locked in this order, so that none waits in a circle
+    number = {job: n for n, job in enumerate(jobs, 1)}
     return (
+        jobs,
+        [number[r.job_id] for r in results],
         [r.job_id for r in results],
         [r.index for r in results],
         [r.attempt for r in results],
@@ -380,11 +393,6 @@ async def directory(db: Db, tenant_id: str, name: str) -> DirectoryRow | None:
     return None if row is None else DirectoryRow(row["kind"], row["config"])
 
 
-async def first_results(db: Db, job_id: str, limit: int) -> list[AccountResult]:
-    rows = await db.fetch(
-        "SELECT idx, username, status, reason FROM accounts WHERE job_id = $1"
-        " ORDER BY idx LIMIT $2",
-        job_id,
-        limit,
-    )
-    return [AccountResult(*row) for row in rows]
+async def first_results(db: Db, job_id: str, limit: int) -> bytes:
+    text = await db.fetchval(_FIRST_RESULTS, job_id, limit)
+    return (text or "[]").encode()

@@ -18,7 +18,6 @@ from typing import TypeVar
 from botrix.errors import LedgerDown, LedgerError
 from botrix.ledger import sqlite_claim, sqlite_verbs
 from botrix.ledger.ledger import (
-    AccountResult,
     Asked,
     Claim,
     DirectoryRow,
@@ -96,7 +95,7 @@ class SqliteLedger:
     async def put_back(self, seen: Mapping[str, int]) -> list[Placed]:
         return await self._write(lambda db, _: sqlite_verbs.put_back(db, seen))
 
-    async def first_results(self, job_id: str, limit: int) -> list[AccountResult]:
+    async def first_results(self, job_id: str, limit: int) -> bytes:
         return await self._read(lambda db, _: sqlite_verbs.first_results(db, job_id, limit))
 
     async def directory(self, tenant_id: str, name: str) -> DirectoryRow | None:

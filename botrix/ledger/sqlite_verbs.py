@@ -9,7 +9,6 @@ from typing import Any
 
 from botrix.errors import SessionLost
 from botrix.ledger.ledger import (
-    AccountResult,
     DirectoryRow,
     Due,
     PeerBeat,
@@ -18,38 +17,46 @@ from botrix.ledger.ledger import (
     Submission,
     Submitted,
 )
+from botrix.ledger.slices import JOB_COLUMNS, JobRow
+from botrix.ledger.sqlite_rows import as_json, read, write
 from botrix.model import AccountStatus, JobState, JobStatus, Lane, NewJob, Result
 
-JOB = "id, tenant_id, status, lane, directory, count, created, existing, failed, cancelled, deleted, retried"  # noqa: E501
+_JOBS = (
+    f"SELECT json_group_array(json_array({', '.join(f'j.{name}' for name in JOB_COLUMNS)}))"
+    " FROM json_each(?) u CROSS JOIN jobs j WHERE j.id = u.value"
+)
 INSERT_JOB = (
     "INSERT INTO jobs (id, tenant_id, source, lane, directory, template, tries, count, place,"
     " created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _RECORD = (
-    "UPDATE accounts SET status = ?, session_id = NULL, entry_id = coalesce(?, entry_id),"
-    " reason = ?, detail = ?, not_before = ?, tries = tries + ?, updated_at = ?"
-    " WHERE job_id = ? AND idx = ? AND session_id = ? AND attempt = ? AND status = 'leased'"
+    "UPDATE accounts SET status = r.status, session_id = NULL,"
+    " entry_id = coalesce(r.entry_id, accounts.entry_id), reason = r.reason, detail = r.detail,"
+    " not_before = r.not_before, tries = tries + r.counted, updated_at = r.now"
+    " FROM (WITH r (status, entry_id, reason, detail, not_before, counted, now, job_id, idx,"
+    " attempt, session) AS (VALUES {}) SELECT * FROM r) r"
+    " WHERE accounts.job_id = r.job_id AND accounts.idx = r.idx AND accounts.attempt = r.attempt"
+    " AND +accounts.session_id = r.session AND +accounts.status = 'leased'"
 )
-_TALLY = f"""
-UPDATE jobs SET
-  created = created + :created, existing = existing + :existing, failed = failed + :failed,
-  cancelled = cancelled + :cancelled, retried = retried + :retried, updated_at = :now,
-  due_at = CASE WHEN :due IS NULL THEN due_at WHEN due_at < :due THEN due_at ELSE :due END
-WHERE id = :id RETURNING {JOB}
-"""
-_FINISH = f"""
-UPDATE jobs SET place = NULL, due_at = NULL, finished_at = :now, updated_at = :now,
-  status = CASE WHEN status = 'cancelling' THEN 'cancelled' WHEN failed > 0 THEN 'failed'
-                ELSE 'completed' END
-WHERE id = :id AND status IN ('running', 'cancelling')
-  AND created + existing + failed + cancelled + deleted = count RETURNING {JOB}
-"""
+_RECORD_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_TALLY = (
+    "UPDATE jobs SET status = t.status, created = t.created, existing = t.existing,"
+    " failed = t.failed, cancelled = t.cancelled, retried = t.retried, updated_at = t.now,"
+    " place = CASE WHEN t.over THEN NULL ELSE place END,"
+    " finished_at = CASE WHEN t.over THEN t.now ELSE finished_at END,"
+    " due_at = CASE WHEN t.over THEN NULL WHEN t.due IS NULL OR due_at < t.due THEN due_at"
+    " ELSE t.due END"
+    " FROM (WITH t (id, status, created, existing, failed, cancelled, retried, over, due, now)"
+    " AS (VALUES {}) SELECT * FROM t) t WHERE jobs.id = t.id"
+)
+_TALLY_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
-def job_state(row: Sequence[Any]) -> JobState:
-    """From the columns of JOB, in their order (more may follow)."""
-    ident, tenant, status, lane, directory, *counts = list(row)[:12]
-    return JobState(ident, tenant, JobStatus(status), Lane(lane), directory, *counts)
+_FIRST_RESULTS = (
+    "SELECT json_group_array(json_object('index', idx, 'username', username, 'status', status,"
+    " 'reason', reason)) FROM (SELECT idx, username, status, reason FROM accounts"
+    " WHERE job_id = ? ORDER BY idx LIMIT ?)"
+)
 
 
 def job_row(job: NewJob, place: int | None, now: float) -> tuple[Any, ...]:
@@ -59,9 +66,17 @@ def job_row(job: NewJob, place: int | None, now: float) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def next_place(db: sqlite3.Connection) -> int:
-    row = db.execute("UPDATE counters SET value = value + 1 WHERE name = 'place' RETURNING value")
-    return int(row.fetchone()[0])
+def job_rows(db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, JobRow]:
+    """Of those there are."""
+    return {row.id: row for row in read(db, _JOBS, (as_json(ids),), list[JobRow])}
+
+
+def next_places(db: sqlite3.Connection, n: int) -> range:
+    if n == 0:
+        return range(0)
+    raised = "UPDATE counters SET value = value + ? WHERE name = 'place' RETURNING value"
+    last = int(db.execute(raised, (n,)).fetchone()[0])
+    return range(last - n + 1, last + 1)
 
 
 def require_live(db: sqlite3.Connection, session: str) -> None:
@@ -91,7 +106,7 @@ def _submit(db: sqlite3.Connection, one: Submission, now: float) -> Submitted:
             " VALUES (?, ?, ?, ?, ?)",
             (job.tenant_id, one.key, one.fingerprint, job.id, now),
         )
-    place = next_place(db)
+    (place,) = next_places(db, 1)
     db.execute(INSERT_JOB, job_row(job, place, now))
     return Submitted(job.id, place)
 
@@ -144,63 +159,82 @@ def lost_sessions(db: sqlite3.Connection, now: float) -> list[str]:
 def record(db: sqlite3.Connection, session: str, results: Sequence[Result], now: float) -> Recorded:
     """Compare-and-set on session and attempt; the counters move by the rows that matched."""
     require_live(db, session)
+    jobs = job_rows(db, list({result.job_id for result in results}))
+    rows = [_row(result, jobs.get(result.job_id), session, now) for result in results]
+    db.execute("SAVEPOINT flush")
+    stale: list[int] = []
+    if write(db, _RECORD, _RECORD_ROW, rows) < len(rows):
+        db.execute("ROLLBACK TO flush")  # some were not ours any more: find out which
+        stale = [n for n, row in enumerate(rows) if not write(db, _RECORD, _RECORD_ROW, [row])]
+    db.execute("RELEASE flush")
     tallies: dict[str, _Tally] = {}
-    stale: list[tuple[str, int]] = []
-    for result in results:
-        tally = tallies.get(result.job_id)
-        if tally is None:
-            tally = tallies[result.job_id] = _Tally(db, result.job_id)
-        if not _record_one(db, session, result, tally, now):
-            stale.append((result.job_id, result.index))
-    states = [_settle(db, job_id, tally, now) for job_id, tally in tallies.items() if tally.moved]
-    return Recorded(len(results) - len(stale), stale, states)
+    missed = set(stale)
+    for n, (row, result) in enumerate(zip(rows, results, strict=True)):
+        if n not in missed:
+            tally = tallies.setdefault(result.job_id, _Tally())
+            tally.count(row[0], row[4], result.counted)
+    states = _settle(db, [(jobs[job_id], tally) for job_id, tally in tallies.items()], now)
+    return Recorded(
+        len(rows) - len(stale), [(results[n].job_id, results[n].index) for n in stale], states
+    )
+
+
+_AGAIN = (AccountStatus.PLANNED, AccountStatus.UNSURE)
+
+
+def _row(result: Result, job: JobRow | None, session: str, now: float) -> tuple[Any, ...]:
+    status = result.status
+    if status is AccountStatus.PLANNED and job is not None and job.status == JobStatus.CANCELLING:
+        status = AccountStatus.CANCELLED
+    return (
+        status, result.entry_id, result.reason, result.detail,
+        now + result.delay if status in _AGAIN else 0.0, int(result.counted), now,
+        result.job_id, result.index, result.attempt, session,
+    )  # fmt: skip
 
 
 class _Tally:
     """What one flush does to one job's counters."""
 
-    def __init__(self, db: sqlite3.Connection, job_id: str) -> None:
-        row = db.execute("SELECT status FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        self.cancelling = row is not None and row[0] == JobStatus.CANCELLING
+    def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.due: float | None = None
-        self.moved = False
+
+    def count(self, status: str, not_before: float, counted: bool) -> None:
+        self.counts[status] += 1
+        if status in _AGAIN:
+            self.counts["retried"] += int(counted)
+            self.due = not_before if self.due is None else min(self.due, not_before)
 
 
-def _record_one(
-    db: sqlite3.Connection, session: str, result: Result, tally: _Tally, now: float
-) -> bool:
-    status = result.status
-    if tally.cancelling and status == AccountStatus.PLANNED:
-        status = AccountStatus.CANCELLED
-    again = status in (AccountStatus.PLANNED, AccountStatus.UNSURE)
-    not_before = now + result.delay if again else 0.0
-    cursor = db.execute(
-        _RECORD,
-        (
-            status, result.entry_id, result.reason, result.detail, not_before,
-            int(result.counted), now, result.job_id, result.index, session, result.attempt,
-        ),
-    )  # fmt: skip
-    if cursor.rowcount == 0:
-        return False
-    tally.moved = True
-    tally.counts[status] += 1
-    if again:
-        tally.counts["retried"] += int(result.counted)
-        tally.due = not_before if tally.due is None else min(tally.due, not_before)
-    return True
+def _settle(
+    db: sqlite3.Connection, moved: Sequence[tuple[JobRow, _Tally]], now: float
+) -> list[JobState]:
+    """The update that makes the counters add up sets the final state."""
+    rows, states = [], []
+    for job, tally in moved:
+        created = job.created + tally.counts["created"]
+        existing = job.existing + tally.counts["existing"]
+        failed = job.failed + tally.counts["failed"]
+        cancelled = job.cancelled + tally.counts["cancelled"]
+        retried = job.retried + tally.counts["retried"]
+        over = created + existing + failed + cancelled + job.deleted == job.count
+        status = _final(job.status, failed) if over else job.status
+        counts = (created, existing, failed, cancelled, retried)
+        rows.append((job.id, status, *counts, over, tally.due, now))
+        state = JobState(
+            job.id, job.tenant_id, JobStatus(status), Lane(job.lane), job.directory, job.count,
+            created, existing, failed, cancelled, job.deleted, retried,
+        )  # fmt: skip
+        states.append(state)
+    write(db, _TALLY, _TALLY_ROW, rows)
+    return states
 
 
-def _settle(db: sqlite3.Connection, job_id: str, tally: _Tally, now: float) -> JobState:
-    counts = {
-        name: tally.counts[name]
-        for name in ("created", "existing", "failed", "cancelled", "retried")
-    }
-    row = db.execute(_TALLY, {**counts, "due": tally.due, "now": now, "id": job_id}).fetchone()
-    if sum(row[6:11]) == row[5]:
-        row = db.execute(_FINISH, {"now": now, "id": job_id}).fetchone() or row
-    return job_state(row)
+def _final(status: str, failed: int) -> str:
+    if status == JobStatus.CANCELLING:
+        return JobStatus.CANCELLED
+    return JobStatus.FAILED if failed else JobStatus.COMPLETED
 
 
 def free(db: sqlite3.Connection, limit: int, now: float) -> Due:
@@ -250,9 +284,10 @@ def _sweep(db: sqlite3.Connection, job_id: str, limit: int, now: float) -> tuple
             " WHERE job_id = jobs.id AND status = 'unsure') WHERE id = ?",
             (job_id,),
         )
-    tally = _Tally(db, job_id)
+    tally = _Tally()
     tally.counts["cancelled"] = cursor.rowcount
-    return _settle(db, job_id, tally, now), full
+    (state,) = _settle(db, [(job_rows(db, [job_id])[job_id], tally)], now)
+    return state, full
 
 
 def _claimable(db: sqlite3.Connection, job_id: str, now: float) -> bool:
@@ -274,7 +309,7 @@ def _place_all(db: sqlite3.Connection, job_ids: Sequence[str]) -> list[Placed]:
             "UPDATE jobs SET place = ?, due_at = NULL WHERE id = ? AND place IS NULL"
             " AND status IN ('pending', 'running', 'cancelling') AND NOT paused AND NOT importing"
             " RETURNING place, lane",
-            (next_place(db), job_id),
+            (next_places(db, 1)[0], job_id),
         ).fetchone()
         if row is not None:
             placed.append(Placed(job_id, row[0], Lane(row[1])))
@@ -305,7 +340,7 @@ def put_back(db: sqlite3.Connection, seen: Mapping[str, int]) -> list[Placed]:
     for job_id, place in sorted(seen.items()):
         row = db.execute(
             "UPDATE jobs SET place = ? WHERE id = ? AND place = ? RETURNING place, lane",
-            (next_place(db), job_id, place),
+            (next_places(db, 1)[0], job_id, place),
         ).fetchone()
         if row is not None:
             placed.append(Placed(job_id, row[0], Lane(row[1])))
@@ -319,9 +354,5 @@ def directory(db: sqlite3.Connection, tenant_id: str, name: str) -> DirectoryRow
     return None if row is None else DirectoryRow(row[0], row[1])
 
 
-def first_results(db: sqlite3.Connection, job_id: str, limit: int) -> list[AccountResult]:
-    rows = db.execute(
-        "SELECT idx, username, status, reason FROM accounts WHERE job_id = ? ORDER BY idx LIMIT ?",
-        (job_id, limit),
-    )
-    return [AccountResult(*row) for row in rows]
+def first_results(db: sqlite3.Connection, job_id: str, limit: int) -> bytes:
+    return str(db.execute(_FIRST_RESULTS, (job_id, limit)).fetchone()[0]).encode()

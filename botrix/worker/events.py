@@ -3,41 +3,57 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 import msgspec
 
-from botrix.ledger.ledger import AccountResult
 from botrix.line.line import Update
-from botrix.model import FINAL_JOB, JobState
+from botrix.model import FINAL_JOB, JobState, Result
 
 SHOWN_ACCOUNTS = 1000
 
 
-def update(job: JobState, accounts: Sequence[AccountResult] | None = None) -> Update:
-    """`accounts` are the first of a final job, in order; None while it is not final."""
-    event = {
-        "job_id": job.id,
-        "status": job.status.value,
-        **job.counts(),
-        "at": round(time.time(), 3),
-    }
+class _Event(msgspec.Struct):
+    job_id: str
+    status: str
+    count: int
+    created: int
+    existing: int
+    failed: int
+    cancelled: int
+    deleted: int
+    at: float
+
+
+class _Results(_Event):
+    accounts: msgspec.Raw
+    truncated: bool
+    more: str
+
+
+def update(job: JobState, accounts: bytes | None = None) -> Update:
+    """`accounts` are the first of a final job, in order, as a JSON array of at most
+    SHOWN_ACCOUNTS; None while it is not final."""
+    fields = (
+        job.id, job.status.value, job.count, job.created, job.existing, job.failed, job.cancelled,
+        job.deleted, round(time.time(), 3),
+    )  # fmt: skip
     results = None
     if job.status in FINAL_JOB and accounts is not None:
-        results = _text({**event, **_accounts(job, accounts)})
-    return Update(job.id, job.status.value, results, _text(event))
+        more, truncated = f"/api/jobs/{job.id}/accounts", job.count > SHOWN_ACCOUNTS
+        results = _text(_Results(*fields, msgspec.Raw(accounts), truncated, more))
+    return Update(job.id, job.status.value, results, _text(_Event(*fields)))
 
 
-def _accounts(job: JobState, accounts: Sequence[AccountResult]) -> dict[str, object]:
-    return {
-        "accounts": [
-            {"index": a.index, "username": a.username, "status": a.status, "reason": a.reason}
-            for a in accounts
-        ],
-        "truncated": job.count > len(accounts),
-        "more": f"/api/jobs/{job.id}/accounts",
+def shown(result: Result) -> bytes:
+    """The accounts of a job that has just one."""
+    account = {
+        "index": result.index,
+        "username": result.username,
+        "status": result.status.value,
+        "reason": result.reason,
     }
+    return msgspec.json.encode([account])
 
 
-def _text(value: object) -> str:
+def _text(value: msgspec.Struct) -> str:
     return msgspec.json.encode(value).decode()

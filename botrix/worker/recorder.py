@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Callable
 
 from botrix.errors import LedgerDown, LineDown
-from botrix.ledger.ledger import AccountResult, Ledger, Recorded
+from botrix.ledger.ledger import Ledger, Recorded
 from botrix.line.line import Line, Update
 from botrix.model import FINAL_JOB, AccountStatus, JobState, JobStatus, Result
-from botrix.worker.events import SHOWN_ACCOUNTS, update
+from botrix.worker.events import SHOWN_ACCOUNTS, shown, update
 from botrix.worker.stats import Stats
 
 _log = logging.getLogger(__name__)
@@ -44,6 +44,8 @@ class Recorder:
         self._waiting: deque[Result] = deque()
         self._arrived = asyncio.Event()
         self._batch: list[Result] = []
+        self._published: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._published.set_result(None)
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -74,10 +76,13 @@ class Recorder:
             done, self._batch = self._batch, []
             self._count(done, recorded)
             self._released(done)
-            await self._publish(done, recorded)
+            await self._published
+            self._published = asyncio.ensure_future(self._publish(done, recorded))
         if not self._waiting:
             self._arrived.clear()
-            self._idle.set()
+            await self._published
+            if not self._waiting:
+                self._idle.set()
 
     def _count(self, done: list[Result], recorded: Recorded) -> None:
         stats = self._stats
@@ -101,18 +106,16 @@ class Recorder:
             _log.warning("results refused as stale", extra={"accounts": recorded.stale[:10]})
 
     async def _publish(self, done: list[Result], recorded: Recorded) -> None:
+        """While the next flush is under way; one after another, so that no status overtakes."""
+        by_job = {result.job_id: result for result in done}
         try:
-            await self._line.publish([await self._update(job, done) for job in recorded.jobs])
+            await self._line.publish([await self._update(job, by_job) for job in recorded.jobs])
         except (LineDown, LedgerDown) as error:
             _log.debug("not published: %s", error)
 
-    async def _update(self, job: JobState, done: list[Result]) -> Update:
+    async def _update(self, job: JobState, done: dict[str, Result]) -> Update:
         if job.status not in FINAL_JOB:
             return update(job)
         if job.count == 1:  # the common case needs no second look at the ledger
-            return update(job, [_shown(r) for r in done if r.job_id == job.id])
+            return update(job, shown(done[job.id]))
         return update(job, await self._ledger.first_results(job.id, SHOWN_ACCOUNTS))
-
-
-def _shown(result: Result) -> AccountResult:
-    return AccountResult(result.index, result.username, result.status.value, result.reason)

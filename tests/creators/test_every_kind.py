@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from botrix.creators.creator import Creator, Wanted, Whose
 from botrix.model import OutcomeKind, Person

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from botrix.creators.creator import Creator, Wanted, Whose
 from botrix.model import LeasedAccount, Outcome, OutcomeKind, Person

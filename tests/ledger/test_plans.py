@@ -110,9 +110,12 @@ class _Explaining:
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
         async def run(sql: str, *values: Any) -> Any:
-            text = await self._db.fetchval(f"EXPLAIN (FORMAT JSON) {sql}", *values)
-            (found,) = json.loads(text)
-            self._note(sql, found["Plan"])
+            await self._db.execute(f"PREPARE it AS {sql}")
+            nulls = ", ".join(["NULL"] * len(values))
+            call = f"it ({nulls})" if values else "it"
+            text = await self._db.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE {call}")
+            await self._db.execute("DEALLOCATE it")
+            self._note(sql, json.loads(text)[0]["Plan"])
             return await getattr(self._db, verb)(sql, *values)
 
         return run

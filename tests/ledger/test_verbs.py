@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from botrix.errors import Conflict, SessionLost
 from botrix.ledger.engine import create_engine
@@ -95,7 +95,7 @@ async def test_raw_jobs_enter_once(ledger: Ledger) -> None:
     raw = NewJob("raw", 2, Source.RAW)
     claim = await ledger.claim("s1", [Asked("raw", raw=raw)], 10, plan)
     assert len(claim.accounts) == 2
-    other = replace(raw, count=3)
+    other = NewJob("raw", 3, Source.RAW)
     nowhere = NewJob("lost", 1, Source.RAW, directory="nowhere")
     asked = [Asked("raw", raw=raw), Asked("lost", raw=nowhere)]
     again = await ledger.claim("s1", asked, 10, plan)

@@ -1,0 +1,227 @@
+"""The measurements, each on fresh ground. Larger is better, unless one says otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import sqlite3
+import statistics
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import asyncpg
+import psutil
+
+from benchmarks.ground import Ground, checkpointed, ground
+from botrix.creators.simulated import SimulatedCreator
+from botrix.ledger.ledger import Submission
+from botrix.line.line import Placing
+from botrix.model import Lane, NewJob
+from botrix.services import Services
+from botrix.worker.session import Session
+from botrix.worker.stats import Stats
+from tests.servers.postgres import PostgresServer
+
+JOBS = 20_000
+_PEER = Path(__file__).parent / "reference" / "dramatiq_peer.py"
+
+
+async def drain(postgres: PostgresServer | None) -> float:
+    """Jobs of one account a second: one worker, sealed and committed."""
+    async with ground(postgres) as place:
+        await place.directory(forget=True)
+        await place.submit(JOBS, 1)
+        if postgres:
+            await checkpointed(place.settings.ledger_url)
+        await place.worker("worker-1")
+        return JOBS / await place.drained(JOBS)
+
+
+async def dramatiq(python: Path) -> float:
+    """Messages a second: 1 process, 4 threads, prefetch 100, an actor that does nothing."""
+    async with ground() as place:
+        result = place.settings.data / "dramatiq.txt"
+        env = {
+            **os.environ,
+            "BENCH_SOCKET": str(place.socket),
+            "BENCH_COUNT": str(JOBS),
+            "BENCH_RESULT": str(result),
+            "dramatiq_queue_prefetch": "100",
+        }
+        fill = await asyncio.create_subprocess_exec(str(python), str(_PEER), env=env)
+        if await fill.wait():
+            raise RuntimeError("the reference could not be filled")
+        command = ("-m", "dramatiq", _PEER.stem, "-p", "1", "-t", "4")
+        worker = await asyncio.create_subprocess_exec(
+            str(python), *command, env=env, cwd=_PEER.parent, stderr=asyncio.subprocess.DEVNULL
+        )
+        try:
+            for _ in range(1200):
+                if result.exists():
+                    return float(result.read_text())
+                await asyncio.sleep(0.1)
+            raise RuntimeError("the reference did not end")
+        finally:
+            worker.terminate()
+            await worker.wait()
+
+
+async def big_jobs(postgres: PostgresServer | None) -> float:
+    """Accounts a second: 20 jobs of 1,000."""
+    async with ground(postgres) as place:
+        await place.directory(forget=True)
+        await place.submit(20, 1000)
+        if postgres:
+            await checkpointed(place.settings.ledger_url)
+        await place.worker("worker-1")
+        return JOBS / await place.drained(20)
+
+
+_COLUMNS = (
+    "job_id, idx, status, username, email, given_name, family_name, display_name, sealed,"
+    " session_id, attempt, updated_at"
+)
+
+
+def _raw_rows() -> list[tuple[Any, ...]]:
+    return [
+        (f"raw-{n // 1000}", n % 1000, "leased", secrets.token_hex(8), "someone@botrix.invalid",
+         "Given", "Family", "Given Family", secrets.token_bytes(53), "s", 1, 0.0)
+        for n in range(JOBS)
+    ]  # fmt: skip
+
+
+async def raw_batches(postgres: PostgresServer | None) -> float:
+    """Rows a second: the same rows, inserted by the driver alone, 500 in a transaction."""
+    async with ground(postgres) as place:
+        await place.submit(0, 1)
+        rows = _raw_rows()
+        if postgres:
+            return await _raw_on_postgres(place.settings.ledger_url, rows)
+        path = place.settings.ledger_url.removeprefix("sqlite:///")
+        return await asyncio.to_thread(_raw_on_sqlite, path, rows)
+
+
+_JOBS = (
+    "INSERT INTO jobs (id, source, directory, count, created_at, updated_at) VALUES"
+    " ({}, 'raw', 'noop', 1000, 0, 0)"
+)
+
+
+def _raw_on_sqlite(path: str, rows: list[tuple[Any, ...]]) -> float:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            db.execute(f"PRAGMA {pragma}")
+        db.executemany(_JOBS.format("?"), [(f"raw-{n}",) for n in range(20)])
+        insert = f"INSERT INTO accounts ({_COLUMNS}) VALUES ({', '.join('?' * 12)})"
+        began = time.perf_counter()
+        for start in range(0, JOBS, 500):
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany(insert, rows[start : start + 500])
+            db.execute("COMMIT")
+        return JOBS / (time.perf_counter() - began)
+
+
+async def _raw_on_postgres(url: str, rows: list[tuple[Any, ...]]) -> float:
+    db = await asyncpg.connect(url)
+    try:
+        await db.executemany(_JOBS.format("$1"), [(f"raw-{n}",) for n in range(20)])
+        types = ("text", "int", *["text"] * 6, "bytea", "text", "int", "float8")
+        arrays = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(types, 1))
+        insert = f"INSERT INTO accounts ({_COLUMNS}) SELECT * FROM unnest({arrays})"
+        await checkpointed(url)
+        began = time.perf_counter()
+        for start in range(0, JOBS, 500):
+            await db.execute(insert, *map(list, zip(*rows[start : start + 500], strict=True)))
+        return JOBS / (time.perf_counter() - began)
+    finally:
+        await db.close()
+
+
+async def pickup(postgres: PostgresServer | None, samples: int = 300) -> tuple[float, float]:
+    """Milliseconds from the push into the line to the call of the creator, at idle: p50, p99.
+    Smaller is better. The worker runs in this process, so that one clock sees both ends."""
+    async with ground(postgres) as place, Services(place.settings) as services:
+        await place.directory()
+        called: asyncio.Queue[float] = asyncio.Queue()
+        creator = await services.directories.creator("default", "noop")
+        assert isinstance(creator, SimulatedCreator)
+        create = creator.create
+
+        async def noted(wanted: Any) -> Any:
+            called.put_nowait(time.perf_counter())
+            return await create(wanted)
+
+        creator.create = noted  # type: ignore[method-assign]
+        session, stopping = Session(services, "worker-1", Stats()), asyncio.Event()
+        await session.open()
+        running = asyncio.create_task(session.run(stopping))
+        took = [await _one_pickup(place, n, called) for n in range(samples + 20)][20:]
+        stopping.set()
+        await running
+        await session.drain(1.0, asyncio.Event())
+    return statistics.median(took) * 1e3, sorted(took)[int(samples * 0.99)] * 1e3
+
+
+async def _one_pickup(place: Ground, number: int, called: asyncio.Queue[float]) -> float:
+    await asyncio.sleep(0.03)
+    job = NewJob(f"pick-{number}", 1, directory="noop")
+    (done,) = await place.ledger.submit([Submission(job)])
+    began = time.perf_counter()
+    await place.line.push([Placing(done.job_id, done.place or 0, Lane.NORMAL)])
+    return await asyncio.wait_for(called.get(), 10) - began
+
+
+async def memory(postgres: PostgresServer | None) -> tuple[float, float]:
+    """MiB of a worker: idle, and after 100,000 accounts. Smaller is better."""
+    async with ground(postgres) as place:
+        await place.directory(forget=True)
+        await place.submit(1, 1)
+        process = psutil.Process((await place.worker("worker-1")).pid)
+        await place.drained(1)
+        idle = process.memory_info().rss / 2**20
+        for n in range(100):
+            job = NewJob(f"more-{n}", 1000, directory="noop")
+            (done,) = await place.ledger.submit([Submission(job)])
+            await place.line.push([Placing(done.job_id, done.place or 0, Lane.NORMAL)])
+        await place.drained(101)
+        return idle, process.memory_info().rss / 2**20
+
+
+async def slow_directory(postgres: PostgresServer, workers: int) -> float:
+    """Accounts a second where the directory takes 50 ms for each, eight at once a worker."""
+    async with ground(postgres) as place:
+        await place.directory(forget=True, delay=0.05, batch=1, concurrency=8)
+        for n in range(workers):
+            await place.worker(f"worker-{n}", BOTRIX_CAPACITY="64")
+        while len(await place.ledger.peers()) < workers:
+            await asyncio.sleep(0.05)
+        accounts = 800 * workers
+        await place.submit(accounts // 10, 10)
+        began = time.perf_counter()
+        jobs = accounts // 10
+        await place.drained(jobs)
+        (row,) = await place._rows(
+            "SELECT count(*) / (max(finished_at) - min(created_at)) AS rate FROM jobs"
+        )
+        del began
+        return float(row["rate"]) * 10
+
+
+def peer_python() -> Path:
+    """The reference's own environment; made by `make bench`."""
+    python = Path(os.environ.get("BENCH_PEER", ".bench-venv/bin/python")).absolute()
+    if not python.exists():
+        sys.exit(f"there is no {python}; run: make bench")
+    return python
+
+
+__all__ = [
+    "TemporaryDirectory", "big_jobs", "drain", "dramatiq", "memory", "peer_python", "pickup",
+    "raw_batches", "slow_directory",
+]  # fmt: skip

@@ -1,0 +1,161 @@
+"""What one claim takes, decided on rows that the database has read and locked. Pure.
+
+Both ledgers read the jobs and their open accounts, let `Slices` rule on each entry, and write what
+it gathered in as few statements as they can.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from botrix.ledger.ledger import Asked, Claim, Plan, Ruling, Verdict
+from botrix.model import (
+    SLICE,
+    JobState,
+    JobStatus,
+    Lane,
+    LeasedAccount,
+    NewJob,
+    Person,
+    PlannedAccount,
+    Source,
+)
+
+
+class JobRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The columns of JOB_COLUMNS, in their order."""
+
+    id: str
+    tenant_id: str
+    status: str
+    lane: str
+    directory: str
+    count: int
+    created: int
+    existing: int
+    failed: int
+    cancelled: int
+    deleted: int
+    retried: int
+    place: int | None
+    template: str | None
+    tries: int
+    next_index: int
+    source: str
+
+    def state(self, status: str) -> JobState:
+        return JobState(
+            self.id, self.tenant_id, JobStatus(status), Lane(self.lane), self.directory, self.count,
+            self.created, self.existing, self.failed, self.cancelled, self.deleted, self.retried,
+        )  # fmt: skip
+
+
+JOB_COLUMNS = JobRow.__struct_fields__
+ACCOUNT_COLUMNS = (
+    "a.tenant_id, j.directory, a.job_id, a.idx, a.attempt, a.username, a.email, a.given_name,"
+    " a.family_name, a.display_name, a.sealed, j.tries AS promised, a.tries, a.status,"
+    " j.status AS job_status,"
+    " j.source <> 'import' AND coalesce(j.template, '{random}') LIKE '%{random}%' AS unguessable"
+)
+"""What `leased` reads, of accounts a and jobs j."""
+
+
+class Move(msgspec.Struct, gc=False):
+    """A job whose cursor moves. touched: it may have open accounts, so that the database must look
+    whether more can be claimed."""
+
+    id: str
+    next_index: int
+    left: bool
+    touched: bool
+    cancelling: bool
+
+
+class Slices:
+    """Rules on entries in order; `room` is how many accounts may be leased at most."""
+
+    def __init__(self, room: int, plan: Plan) -> None:
+        self.claim = Claim()
+        self.again: list[LeasedAccount] = []
+        self.new: list[tuple[str, PlannedAccount]] = []
+        self.moves: list[Move] = []
+        self._room = room
+        self._plan = plan
+
+    def rule(self, one: Asked, row: JobRow, open_accounts: deque[Any]) -> None:
+        """open_accounts: rows of ACCOUNT_COLUMNS that are due, at least as many as there is room
+        for; those that are taken are removed."""
+        room = self._room - len(self.claim.accounts)
+        lane = Lane(row.lane)
+        if one.raw is None and row.place != one.place:
+            self.refuse(Ruling(one.id, Verdict.STALE))
+        elif room <= 0 and one.raw is None:
+            self.refuse(Ruling(one.id, Verdict.OVER, lane=lane))
+        else:
+            self._take(row, open_accounts, min(SLICE, max(room, 0)))
+            self.claim.rulings.append(Ruling(one.id, Verdict.TAKEN, lane=lane))
+
+    def refuse(self, ruling: Ruling) -> None:
+        self.claim.rulings.append(ruling)
+
+    def placed(self, places: Mapping[str, int | None]) -> Claim:
+        """The claim, once the database has given the new places."""
+        for number, ruling in enumerate(self.claim.rulings):
+            place = places.get(ruling.id)
+            if place is not None and ruling.verdict is Verdict.TAKEN:
+                self.claim.rulings[number] = Ruling(ruling.id, Verdict.TAKEN, place, ruling.lane)
+        return self.claim
+
+    def _take(self, row: JobRow, open_accounts: deque[Any], limit: int) -> None:
+        """Accounts that are due again first, then new ones at the cursor."""
+        due = min(limit, len(open_accounts))
+        again = [leased(open_accounts.popleft(), bump=1) for _ in range(due)]
+        first = end = row.next_index
+        cancelling = row.status == JobStatus.CANCELLING
+        if not cancelling:
+            end = min(row.count, first + limit - len(again))
+        self.again.extend(again)
+        self.claim.accounts.extend(again)
+        if end > first:
+            self._plan_new(row, range(first, end))
+        self.moves.append(Move(row.id, end, end < row.count, first > 0, cancelling))
+        if row.status == JobStatus.PENDING:
+            self.claim.started.append(row.state(JobStatus.RUNNING))
+
+    def _plan_new(self, row: JobRow, indexes: range) -> None:
+        unguessable = row.template is None or "{random}" in row.template
+        for planned in self._plan(row.tenant_id, row.id, row.template, indexes):
+            self.new.append((row.tenant_id, planned))
+            account = LeasedAccount(
+                row.tenant_id, row.directory, row.id, planned.index, 1, planned.person,
+                planned.sealed, tries_left=row.tries, unguessable=unguessable,
+            )  # fmt: skip
+            self.claim.accounts.append(account)
+
+
+def leased(row: Iterable[Any], bump: int, *, find_first: bool = False) -> LeasedAccount:
+    """From ACCOUNT_COLUMNS; bump: how much its lease raises the attempt."""
+    values = tuple(row)
+    tenant, directory, job, idx, attempt, *person = values[:10]
+    sealed, promised, tries, status, job_status, unguessable = values[10:]
+    return LeasedAccount(
+        tenant, directory, job, idx, attempt + bump, Person(*person), sealed,
+        tries_left=promised - tries, tries_used=tries,
+        find_first=find_first or status == "unsure",
+        find_only=job_status == JobStatus.CANCELLING, unguessable=bool(unguessable),
+    )  # fmt: skip
+
+
+def known_raw(raw: NewJob, row: JobRow | None) -> Ruling:
+    """On a raw entry that was not entered: the job is known, or (None) its directory is not."""
+    if row is None:
+        reason = f"there is no directory {raw.directory!r}; see: botrix directory list"
+        return Ruling(raw.id, Verdict.REJECTED, reason=reason)
+    same = (row.source, row.count, row.directory, row.template)
+    if same == (Source.RAW, raw.count, raw.directory, raw.template):
+        return Ruling(raw.id, Verdict.STALE)
+    return Ruling(raw.id, Verdict.REJECTED, reason="the id belongs to another job; choose a new id")
