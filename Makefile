@@ -30,9 +30,17 @@ check: .venv/ready ## Format, lint, strict types, import directions
 test: .venv/ready ## All tests; they start and stop their own servers
 	$(BIN)/pytest
 
+.bench-venv/ready: benchmarks/requirements.txt
+	@$(PYTHON) -m venv .bench-venv
+	@.bench-venv/bin/python -m pip install -q --disable-pip-version-check -r benchmarks/requirements.txt
+	@touch .bench-venv/ready
+
+bench: .venv/ready .bench-venv/ready ## Measure, beside a named reference (about ten minutes)
+	@$(BIN)/python -m benchmarks $(BENCH)
+
 lock: ## Renew requirements.lock from pyproject.toml
 	$(BIN)/pip-compile -q --extra dev --generate-hashes --allow-unsafe --strip-extras \
 	  --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	  -o requirements.lock pyproject.toml
 
-.PHONY: help setup demo up check test lock
+.PHONY: help setup demo up check test bench lock

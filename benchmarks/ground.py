@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import asyncpg
+import sqlalchemy as sa
 
 from botrix.ledger.engine import create_engine
 from botrix.ledger.ledger import Ledger, Submission
@@ -70,7 +71,7 @@ class Ground:
     async def drained(self, jobs: int, within: float = 300.0) -> float:
         """Seconds from the (last) worker's session to the last result, by the ledger's clock."""
         deadline = time.monotonic() + within
-        while (done := await self._completed()) < jobs:
+        while (done := await self._completed()) < jobs:  # rarely, not to disturb
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{done} of {jobs} jobs within {within} s")
             await asyncio.sleep(0.25)
@@ -78,13 +79,19 @@ class Ground:
         (session,) = await self._rows("SELECT max(started_at) AS at FROM sessions")
         return float(row["at"]) - float(session["at"])
 
+    async def jobs_per_second(self) -> float:
+        """From the first submission to the last result."""
+        rate = "SELECT count(*) / (max(finished_at) - min(created_at)) AS rate FROM jobs"
+        return float((await self._rows(rate))[0]["rate"])
+
+    async def has_workers(self, n: int) -> bool:
+        return len(await self.ledger.peers()) >= n
+
     async def _completed(self) -> int:
         query = "SELECT count(*) AS n FROM jobs WHERE status = 'completed'"
         return int((await self._rows(query))[0]["n"])
 
     async def _rows(self, sql: str) -> Sequence[Any]:
-        import sqlalchemy as sa
-
         async with self.queries.engine.connect() as db:
             return (await db.execute(sa.text(sql))).mappings().all()
 

@@ -1,0 +1,151 @@
+"""`make bench`: every figure beside the reference that it is a ratio of, as medians of several runs
+that are interleaved, so that a machine's good and bad minutes fall on all alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import platform
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import measures
+from tests.servers.postgres import PostgresServer, postgres_server
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table; bar: what it should reach, least: whether it is a lower bound."""
+
+    what: str
+    figure: float
+    unit: str
+    bar: float
+    least: bool = True
+
+    @property
+    def reached(self) -> bool:
+        return self.figure >= self.bar if self.least else self.figure <= self.bar
+
+
+async def _round(postgres: PostgresServer, only: str) -> Figures:
+    python = measures.peer_python()
+    steps: dict[str, Callable[[], Awaitable[object]]] = {
+        "drain dramatiq": lambda: measures.dramatiq(python),
+        "drain sqlite": lambda: measures.drain(None),
+        "drain postgres": lambda: measures.drain(postgres),
+        "big sqlite": lambda: measures.big_jobs(None),
+        "raw sqlite": lambda: measures.raw_batches(None),
+        "big postgres": lambda: measures.big_jobs(postgres),
+        "raw postgres": lambda: measures.raw_batches(postgres),
+        "pickup sqlite": lambda: measures.pickup(None),
+        "pickup postgres": lambda: measures.pickup(postgres),
+        "memory sqlite": lambda: measures.memory(None),
+        "slow one": lambda: measures.slow_directory(postgres, 1),
+        "slow four": lambda: measures.slow_directory(postgres, 4),
+    }
+    figures: Figures = {}
+    for name, step in steps.items():
+        if only not in name:
+            continue
+        print(f"  {name} ...", end="", file=sys.stderr, flush=True)
+        got = await step()
+        values = got if isinstance(got, tuple) else (got,)
+        figures |= {f"{name} {n}": float(value) for n, value in enumerate(values)}
+        print(" ", ", ".join(f"{value:,.1f}" for value in values), file=sys.stderr)
+    return figures
+
+
+def _lines(m: Figures) -> list[Line]:
+    """From the medians. Those that were not measured are left out."""
+
+    def ratio(a: str, b: str) -> float:
+        return m[a] / m[b]
+
+    wanted: list[Callable[[], Line]] = [
+        lambda: Line("jobs of 1, SQLite: of Dramatiq's", ratio("drain sqlite 0", _PEER), "x", 2.5),
+        lambda: Line(
+            "jobs of 1, PostgreSQL: of Dramatiq's", ratio("drain postgres 0", _PEER), "x", 2
+        ),
+        lambda: Line(
+            "1,000 each, SQLite: of raw inserts", ratio("big sqlite 0", "raw sqlite 0"), "x", 0.4
+        ),
+        lambda: Line(
+            "  … of raw inserts and updates", ratio("big sqlite 0", "raw sqlite 1"), "x", 0.4
+        ),
+        lambda: Line(
+            "1,000 each, PostgreSQL: of raw inserts",
+            ratio("big postgres 0", "raw postgres 0"),
+            "x",
+            0.4,
+        ),
+        lambda: Line(
+            "  … of raw inserts and updates", ratio("big postgres 0", "raw postgres 1"), "x", 0.4
+        ),
+        lambda: Line("pickup at idle, SQLite, p50", m["pickup sqlite 0"], "ms", 3, False),
+        lambda: Line("pickup at idle, SQLite, p99", m["pickup sqlite 1"], "ms", 10, False),
+        lambda: Line("memory of a worker, idle", m["memory sqlite 0"], "MiB", 64, False),
+        lambda: Line("memory after 100,000 accounts", m["memory sqlite 1"], "MiB", 64, False),
+        lambda: Line(
+            "four workers, 50 ms an account: of one", ratio("slow four 0", "slow one 0"), "x", 3.6
+        ),
+    ]
+    lines = []
+    for make in wanted:
+        try:
+            lines.append(make())
+        except KeyError:
+            continue
+    return lines
+
+
+_PEER = "drain dramatiq 0"
+
+
+def _print(lines: list[Line], medians: Figures, runs: int) -> None:
+    console = Console()
+    console.print(f"Python {platform.python_version()}, medians of {runs} interleaved runs")
+    table = Table("what", "measured", "bar", "")
+    for line in lines:
+        sign = ">=" if line.least else "<="
+        verdict = "reached" if line.reached else "missed"
+        table.add_row(line.what, f"{line.figure:.2f} {line.unit}", f"{sign} {line.bar:g}", verdict)
+    console.print(table)
+    for name, value in medians.items():
+        console.print(f"  {name:24} {value:>12,.1f}", highlight=False)
+
+
+def main() -> int:
+    """Status 0 where all ran; a missed bar is shown, and no failure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--only", default="", help="measurements whose name holds this text")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    seen: dict[str, list[float]] = defaultdict(list)
+    with postgres_server(durable=True) as postgres:
+        for run in range(given.runs):
+            print(f"run {run + 1} of {given.runs}", file=sys.stderr)
+            for name, value in asyncio.run(_round(postgres, given.only)).items():
+                seen[name].append(value)
+    medians = {name: statistics.median(values) for name, values in seen.items()}
+    lines = _lines(medians)
+    if given.json:
+        print(json.dumps({"lines": [asdict(line) for line in lines], "all": seen}))
+    else:
+        _print(lines, medians, given.runs)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
