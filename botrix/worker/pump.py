@@ -21,7 +21,7 @@ from botrix.worker.desk import Desk
 from botrix.worker.events import update
 
 _log = logging.getLogger(__name__)
-_LARGEST_TAKE = 256
+_LARGEST_TAKE = 500
 PUMPS = (1, 2)
 _WITHOUT_LINE = 1.0
 
