@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,8 +18,9 @@ from botrix.api.body import Door
 from botrix.api.door import Here
 from botrix.api.problems import add_handlers
 from botrix.api.submitting import Submitting
-from botrix.errors import SettingsError
+from botrix.errors import LedgerDown, SettingsError
 from botrix.ledger.engine import create_engine
+from botrix.ledger.imports import sweep
 from botrix.ledger.queries import Queries
 from botrix.log import set_up
 from botrix.services import Services
@@ -34,7 +37,10 @@ def create_app(settings: Settings) -> FastAPI:
             submitting = Submitting(services.ledger, services.line)
             submitting.start()
             app.state.here = Here(services, queries, submitting)
+            sweeping = asyncio.create_task(_sweep_imports(queries))
             yield
+            sweeping.cancel()
+            await asyncio.gather(sweeping, return_exceptions=True)
             await submitting.close()
             await queries.close()
 
@@ -51,6 +57,14 @@ def create_app(settings: Settings) -> FastAPI:
     add_handlers(app)
     app.add_middleware(Door)
     return app
+
+
+async def _sweep_imports(queries: Queries) -> None:
+    """What an API that was killed left half imported is nobody's job, but takes room."""
+    while True:
+        with contextlib.suppress(LedgerDown):
+            await sweep(queries.engine, older_than=3600.0)
+        await asyncio.sleep(600.0)
 
 
 def serve(settings: Settings) -> None:

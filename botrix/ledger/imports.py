@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from botrix.errors import LedgerDown
@@ -64,6 +65,7 @@ class Import:
         """One batch, in one transaction. Answers the rows whose user name came before in the
         roster, as (row, reason); they are kept with the bad ones."""
         async with self._begin() as db:
+            await self._touch(db, {"updated_at": now()})
             good, repeated = await self._without_repeats(db, rows)
             if good:
                 await db.execute(_ENTER, self._values(good, seal))
@@ -118,17 +120,9 @@ class Import:
         """From here on the job is there; its place is returned, or the earlier job of the key."""
         job = self._job
         async with self._begin() as db:
-            if key is not None:
-                before = await self._before(db, key)
-                if before is not None:
-                    clash = before[1] != fingerprint
-                    return Submitted(before[0], replay=not clash, clash=clash)
-                values = {"key": key, "fingerprint": fingerprint, "job_id": job.id}
-                await db.execute(
-                    sa.insert(idempotency_keys).values(
-                        **values, tenant_id=job.tenant_id, created_at=now()
-                    )
-                )
+            earlier = await self._earlier(db, key, fingerprint) if key is not None else None
+            if earlier is not None:
+                return earlier
             place = await self._next_place(db) if self.count else None
             change: dict[str, Any] = {
                 "importing": False,
@@ -139,36 +133,35 @@ class Import:
             change |= {"count": self.count, "next_index": self.count}
             if place is None:
                 change |= {"status": "completed", "finished_at": now()}
-            await db.execute(sa.update(jobs).where(jobs.c.id == job.id).values(**change))
+            await self._touch(db, change)
         return Submitted(job.id, place)
 
     async def abort(self) -> None:
         """Takes back what was added, in short transactions."""
-        chunk = sa.select(accounts.c.idx).where(accounts.c.job_id == self._job.id).limit(5000)
-        while True:
-            async with self._begin() as db:
-                gone = await db.execute(
-                    sa.delete(accounts).where(
-                        accounts.c.job_id == self._job.id, accounts.c.idx.in_(chunk)
-                    )
-                )
-                if gone.rowcount == 0:
-                    await db.execute(sa.delete(jobs).where(jobs.c.id == self._job.id))
-                    return
+        await _take_back(self._engine, self._job.id)
 
-    @asynccontextmanager
-    async def _begin(self) -> AsyncIterator[AsyncConnection]:
-        try:
-            async with self._engine.begin() as connection:
-                yield connection
-        except (sa.exc.OperationalError, sa.exc.InterfaceError, OSError) as error:
-            raise LedgerDown("the ledger does not answer; send the roster again") from error
+    async def _touch(self, db: AsyncConnection, change: dict[str, Any]) -> None:
+        """Raises LedgerDown where a sweep took the import for abandoned."""
+        mine = sa.update(jobs).where(jobs.c.id == self._job.id, jobs.c.importing)
+        if (await db.execute(mine.values(**change))).rowcount != 1:
+            raise LedgerDown("the roster took too long and was taken back; send it again")
 
-    async def _before(self, db: AsyncConnection, key: str) -> Any:
+    def _begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return _begin(self._engine)
+
+    async def _earlier(self, db: AsyncConnection, key: str, fingerprint: str) -> Submitted | None:
+        """The job that used the key before; else the key is ours from here on."""
+        tenant = self._job.tenant_id
+        values = {"key": key, "fingerprint": fingerprint, "job_id": self._job.id}
+        insert = postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert
+        entered = insert(idempotency_keys).values(**values, tenant_id=tenant, created_at=now())
+        if (await db.execute(entered.on_conflict_do_nothing())).rowcount == 1:
+            return None
         query = sa.select(idempotency_keys.c.job_id, idempotency_keys.c.fingerprint).where(
-            idempotency_keys.c.tenant_id == self._job.tenant_id, idempotency_keys.c.key == key
+            idempotency_keys.c.tenant_id == tenant, idempotency_keys.c.key == key
         )
-        return (await db.execute(query)).first()
+        job_id, before = (await db.execute(query)).one()
+        return Submitted(job_id, replay=before == fingerprint, clash=before != fingerprint)
 
     async def _next_place(self, db: AsyncConnection) -> int:
         if self._engine.dialect.name == "postgresql":
@@ -176,3 +169,33 @@ class Import:
         raised = sa.update(counters).where(counters.c.name == "place")
         raised = raised.values(value=counters.c.value + 1).returning(counters.c.value)
         return int((await db.execute(raised)).scalar_one())
+
+
+async def sweep(engine: AsyncEngine, older_than: float) -> int:
+    """Takes back imports that nothing was added to for so many seconds: their API was killed. How
+    many there were."""
+    query = sa.select(jobs.c.id).where(jobs.c.importing, jobs.c.updated_at < now() - older_than)
+    async with _begin(engine) as db:
+        abandoned = list((await db.execute(query.limit(100))).scalars())
+    for job_id in abandoned:
+        await _take_back(engine, job_id)
+    return len(abandoned)
+
+
+async def _take_back(engine: AsyncEngine, job_id: str) -> None:
+    chunk = sa.select(accounts.c.idx).where(accounts.c.job_id == job_id).limit(5000)
+    some = sa.delete(accounts).where(accounts.c.job_id == job_id, accounts.c.idx.in_(chunk))
+    while True:
+        async with _begin(engine) as db:
+            if (await db.execute(some)).rowcount == 0:
+                await db.execute(sa.delete(jobs).where(jobs.c.id == job_id, jobs.c.importing))
+                return
+
+
+@asynccontextmanager
+async def _begin(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    except (sa.exc.OperationalError, sa.exc.InterfaceError, OSError) as error:
+        raise LedgerDown("the ledger does not answer; send the roster again") from error
