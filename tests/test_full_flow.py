@@ -292,3 +292,16 @@ async def test_cancel_ends_a_job(system: System) -> None:
     ended = await system.final(job)
     assert ended["status"] == "cancelled"
     assert ended["created"] + ended["cancelled"] == 1000
+
+
+async def test_a_slow_directory_leaves_room_for_others(system: System) -> None:
+    system.add_directory("slow", delay=60, batch=1, concurrency=1)
+    system.add_directory("quick")
+    await system.worker(BOTRIX_CAPACITY="40")
+    for _ in range(20):
+        await system.generate(10, directory="slow")
+    jobs = [await system.generate(10, directory="quick") for _ in range(5)]
+    for job in jobs:
+        assert (await system.final(job, 20))["created"] == 10
+    (held,) = system.rows("SELECT count(*) FROM accounts WHERE status = 'leased'")
+    assert held == (30,)

@@ -124,6 +124,16 @@ class DirectoryRow:
     config: str
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many accounts a claim may lease: `total`, and of each directory as many as bring what is
+    held of it (by tenant and name) to `share`."""
+
+    total: int
+    share: int = 1 << 30
+    held: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+
 Plan = Callable[[str, str, str | None, range], list[PlannedAccount]]
 """(tenant, job, template, indexes) -> accounts with everything decided; called inside a claim."""
 
@@ -149,7 +159,9 @@ class Ledger(Protocol):
 
     async def lost_sessions(self) -> list[str]: ...
 
-    async def claim(self, session: str, asked: Sequence[Asked], room: int, plan: Plan) -> Claim: ...
+    async def claim(
+        self, session: str, asked: Sequence[Asked], room: Room, plan: Plan
+    ) -> Claim: ...
 
     async def held(self, session: str) -> list[LeasedAccount]: ...
 

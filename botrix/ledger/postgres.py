@@ -27,6 +27,7 @@ from botrix.ledger.ledger import (
     Placed,
     Plan,
     Recorded,
+    Room,
     Submission,
     Submitted,
 )
@@ -94,7 +95,7 @@ class PostgresLedger:
     async def lost_sessions(self) -> list[str]:
         return await self._at_once(postgres_verbs.lost_sessions)
 
-    async def claim(self, session: str, asked: Sequence[Asked], room: int, plan: Plan) -> Claim:
+    async def claim(self, session: str, asked: Sequence[Asked], room: Room, plan: Plan) -> Claim:
         return await self._write(lambda db: postgres_claim.claim(db, session, asked, room, plan))
 
     async def held(self, session: str) -> list[LeasedAccount]:

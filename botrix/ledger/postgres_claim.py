@@ -10,7 +10,7 @@ from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from botrix.ledger.ledger import Asked, Claim, Plan, Ruling, Verdict
+from botrix.ledger.ledger import Asked, Claim, Plan, Room, Ruling, Verdict
 from botrix.ledger.postgres_verbs import INSERT_JOBS, NOW, Db, job_columns, lost
 from botrix.ledger.slices import (
     ACCOUNT_COLUMNS,
@@ -82,13 +82,13 @@ WHERE a.session_id = $1
 """
 
 
-async def claim(db: Db, session: str, asked: Sequence[Asked], room: int, plan: Plan) -> Claim:
-    """Rules on each entry in order, and leases at most `room` accounts to the session."""
+async def claim(db: Db, session: str, asked: Sequence[Asked], room: Room, plan: Plan) -> Claim:
+    """Rules on each entry in order, and leases accounts to the session as far as there is room."""
     if await db.fetchval(_LIVE, session) != "live":
         raise lost(session)
     refused = await _enter_raw(db, [one.raw for one in asked if one.raw is not None])
     rows = await _job_rows(db, LOCK, [one.id for one in asked])
-    open_accounts = await _open_accounts(db, asked, rows, room)
+    open_accounts = await _open_accounts(db, asked, rows, room.total)
     away = await _away(db, [one for one in asked if one.id not in rows])
     slices = Slices(room, plan)
     for one in asked:

@@ -6,13 +6,13 @@ it gathered in as few statements as they can.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from botrix.ledger.ledger import Asked, Claim, Plan, Ruling, Verdict
+from botrix.ledger.ledger import Asked, Claim, Plan, Room, Ruling, Verdict
 from botrix.model import (
     SLICE,
     JobState,
@@ -76,28 +76,35 @@ class Move(msgspec.Struct, gc=False):
 
 
 class Slices:
-    """Rules on entries in order; `room` is how many accounts may be leased at most."""
+    """Rules on entries in order, as far as there is room."""
 
-    def __init__(self, room: int, plan: Plan) -> None:
+    def __init__(self, room: Room, plan: Plan) -> None:
         self.claim = Claim()
         self.again: list[LeasedAccount] = []
         self.new: list[tuple[str, PlannedAccount]] = []
         self.moves: list[Move] = []
         self._room = room
+        self._held = Counter(room.held)
         self._plan = plan
 
     def rule(self, one: Asked, row: JobRow, open_accounts: deque[Any]) -> None:
         """open_accounts: rows of ACCOUNT_COLUMNS that are due, at least as many as there is room
         for; those that are taken are removed."""
-        room = self._room - len(self.claim.accounts)
         lane = Lane(row.lane)
         if one.raw is None and row.place != one.place:
             self.refuse(Ruling(one.id, Verdict.STALE))
-        elif room <= 0 and one.raw is None:
+        elif one.raw is None and len(self.claim.accounts) >= self._room.total:
             self.refuse(Ruling(one.id, Verdict.OVER, lane=lane))
         else:
-            self._take(row, open_accounts, min(SLICE, max(room, 0)))
+            self._take(row, open_accounts, self.room_for(row))
             self.claim.rulings.append(Ruling(one.id, Verdict.TAKEN, lane=lane))
+
+    def room_for(self, row: JobRow) -> int:
+        """How many accounts of this job may be leased now. Where its directory has its share, none:
+        the job then gets a new place, behind those of other directories."""
+        total = self._room.total - len(self.claim.accounts)
+        share = self._room.share - self._held[row.tenant_id, row.directory]
+        return max(0, min(SLICE, total, share))
 
     def refuse(self, ruling: Ruling) -> None:
         self.claim.rulings.append(ruling)
@@ -122,6 +129,7 @@ class Slices:
         self.claim.accounts.extend(again)
         if end > first:
             self._plan_new(row, range(first, end))
+        self._held[row.tenant_id, row.directory] += len(again) + end - first
         self.moves.append(Move(row.id, end, end < row.count, first > 0, cancelling))
         if row.status == JobStatus.PENDING:
             self.claim.started.append(row.state(JobStatus.RUNNING))

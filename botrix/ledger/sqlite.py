@@ -26,6 +26,7 @@ from botrix.ledger.ledger import (
     Placed,
     Plan,
     Recorded,
+    Room,
     Submission,
     Submitted,
 )
@@ -69,7 +70,7 @@ class SqliteLedger:
     async def lost_sessions(self) -> list[str]:
         return await self._read(sqlite_verbs.lost_sessions)
 
-    async def claim(self, session: str, asked: Sequence[Asked], room: int, plan: Plan) -> Claim:
+    async def claim(self, session: str, asked: Sequence[Asked], room: Room, plan: Plan) -> Claim:
         return await self._write(
             lambda db, now: sqlite_claim.claim(db, session, asked, room, plan, now)
         )

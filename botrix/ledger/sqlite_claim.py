@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from botrix.ledger.ledger import Asked, Claim, Plan, Ruling, Verdict
+from botrix.ledger.ledger import Asked, Claim, Plan, Room, Ruling, Verdict
 from botrix.ledger.slices import ACCOUNT_COLUMNS, JobRow, Move, Slices, known_raw, leased
 from botrix.ledger.sqlite_rows import write
 from botrix.ledger.sqlite_verbs import INSERT_JOB, job_row, job_rows, next_places, require_live
-from botrix.model import SLICE, LeasedAccount, NewJob
+from botrix.model import LeasedAccount, NewJob
 
 _DUE = (
     f"SELECT {ACCOUNT_COLUMNS} FROM accounts a JOIN jobs j ON j.id = a.job_id WHERE a.job_id = ?"
@@ -45,11 +45,11 @@ def claim(
     db: sqlite3.Connection,
     session: str,
     asked: Sequence[Asked],
-    room: int,
+    room: Room,
     plan: Plan,
     now: float,
 ) -> Claim:
-    """Rules on each entry in order, and leases at most `room` accounts to the session."""
+    """Rules on each entry in order, and leases accounts to the session as far as there is room."""
     require_live(db, session)
     refused = _enter_raw(db, [one.raw for one in asked if one.raw is not None], now)
     rows = job_rows(db, [one.id for one in asked])
@@ -61,8 +61,7 @@ def claim(
         elif row is None:
             slices.refuse(Ruling(one.id, Verdict.STALE))
         else:
-            left = room - len(slices.claim.accounts)
-            slices.rule(one, row, _due(db, row, min(SLICE, left), now))
+            slices.rule(one, row, _due(db, row, slices.room_for(row), now))
     _write(db, session, slices, now)
     return slices.placed(_move(db, slices.moves, now))
 

@@ -5,14 +5,16 @@ many long-lived coroutines as the directory bears calls at once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from botrix.creators.creator import Creator, Wanted
 from botrix.errors import BotrixError, LedgerDown
+from botrix.ledger.ledger import Room
 from botrix.model import AccountStatus, LeasedAccount, Outcome, OutcomeKind, Result
 from botrix.retry import Backoff, decide
 from botrix.sealing import Sealer
@@ -46,30 +48,44 @@ class Desk:
         self._changed = asyncio.Event()
         self._failed: asyncio.Future[None] | None = None
         self._capacity = capacity
-        self._held: set[tuple[str, int, int]] = set()
+        self._held: dict[tuple[str, int, int], _Key] = {}
+        self._held_of: Counter[_Key] = Counter()
         self.recorder: Recorder | None = None
 
-    @property
-    def room(self) -> int:
-        """How many more accounts may be claimed."""
-        return self._capacity - len(self._held)
+    def room(self, most: int) -> Room:
+        """For how many more accounts; one directory leaves a quarter to the others."""
+        total = min(most, self._capacity - len(self._held))
+        return Room(total, max(1, self._capacity * 3 // 4), self._held_of)
 
     def add(self, accounts: Sequence[LeasedAccount]) -> None:
         """Those that are held already are left as they are."""
         for account in accounts:
             key = (account.job_id, account.index, account.attempt)
             if key not in self._held:
-                self._held.add(key)
+                self._held[key] = (account.tenant_id, account.directory)
+                self._held_of[self._held[key]] += 1
                 self._queue(account)
 
     def released(self, results: Sequence[Result]) -> None:
-        self._held.difference_update((r.job_id, r.index, r.attempt) for r in results)
+        for result in results:
+            directory = self._held.pop((result.job_id, result.index, result.attempt), None)
+            if directory is not None:
+                self._held_of[directory] -= 1
         self._changed.set()
 
     async def has_room(self) -> None:
-        while self.room <= 0:
+        while len(self._held) >= self._capacity:
             self._changed.clear()
             await self._changed.wait()
+
+    async def eased(self, within: float) -> None:
+        """Until an eighth of what is held is off this worker's hands, or so many seconds."""
+        enough = len(self._held) - max(1, self._capacity // 8)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while len(self._held) > enough:
+                    self._changed.clear()
+                    await self._changed.wait()
 
     def take_waiting(self) -> list[LeasedAccount]:
         """What nobody began, off the queues: for the end of a session."""

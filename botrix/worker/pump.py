@@ -22,6 +22,9 @@ from botrix.worker.events import update
 
 _log = logging.getLogger(__name__)
 _LARGEST_TAKE = 500
+_SMALL_TAKE = 16
+_MANY = 1 << 30
+_PASSED_BY = 0.25
 PUMPS = (1, 2)
 _WITHOUT_LINE = 1.0
 
@@ -58,6 +61,7 @@ class Pump:
         self._unsettled: _Settle | None = None
         self._line_again_at = 0.0
         self._accounts_per_entry = 1.0
+        self._most = _LARGEST_TAKE
         self._in_doubt = False
         self.accept_raw = True
         self.shared = asyncio.Lock()  # replaced by one that all pumps of a session share
@@ -76,10 +80,19 @@ class Pump:
                 self._line_again_at = time.monotonic() + _WITHOUT_LINE
         return await self._turn_without_line()
 
+    def _look_at_fewer(self, claim: Claim) -> bool:
+        """Whether nothing could be leased since the directories of these jobs have their share.
+        Such jobs are passed by in small numbers and slowly, for each costs a new place."""
+        full = bool(claim.rulings) and not claim.accounts
+        full = full and all(r.back is not None or r.verdict is Verdict.OVER for r in claim.rulings)
+        self._most = _SMALL_TAKE if full else _LARGEST_TAKE
+        return full
+
     async def _look_what_is_held(self) -> None:
         """After a claim whose commit was not answered: it may have leased accounts to us."""
         async with self.shared:
             self._desk.add(await self._ledger.held(self._session))
+        self._most = _LARGEST_TAKE
         self._in_doubt = False
 
     async def _turn_with_line(self) -> bool:
@@ -93,7 +106,9 @@ class Pump:
         backs = self._rulings(asked, claim, rejected)
         self._unsettled = _Settle(backs, rejected)
         await self._publish(claim)
-        return bool(claim.accounts) or any(r.verdict is not Verdict.OVER for r in claim.rulings)
+        if self._look_at_fewer(claim):
+            await self._desk.eased(_PASSED_BY)
+        return True
 
     async def _take(self) -> list[Taken]:
         n = self._take_size()
@@ -108,7 +123,8 @@ class Pump:
 
     def _take_size(self) -> int:
         """As many entries as there is room for, judged by what the last ones brought."""
-        return max(1, min(_LARGEST_TAKE, int(self._desk.room / self._accounts_per_entry)))
+        room = self._desk.room(_MANY).total
+        return max(1, min(self._most, int(room / self._accounts_per_entry)))
 
     def _read(self, taken: Sequence[Taken]) -> tuple[list[tuple[Taken, Asked]], list[Rejected]]:
         good: list[tuple[Taken, Asked]] = []
@@ -160,7 +176,7 @@ class Pump:
 
     async def _claim_within_room(self, asked: list[Asked]) -> Claim:
         async with self.shared:  # two pumps must not both count on the same room
-            room = min(500, self._desk.room) if len(asked) < 2 else self._desk.room
+            room = self._desk.room(500 if len(asked) < 2 else _MANY)
             try:
                 claim = await self._ledger.claim(self._session, asked, room, self._plan)
             except OutcomeUnknown:

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from botrix.errors import LedgerDown, OutcomeUnknown
-from botrix.ledger.ledger import Asked, Submission
+from botrix.ledger.ledger import Asked, Room, Submission
 from botrix.ledger.postgres import PostgresLedger
 from botrix.model import AccountStatus, NewJob
 from tests.ledger.test_verbs import plan, result
@@ -40,7 +40,7 @@ async def test_a_claim_that_happened_is_found_again(ledger: PostgresLedger, prox
     (submitted,) = await ledger.submit([Submission(NewJob("j", 3))])
     proxy.lose = b"COMMIT"
     with pytest.raises(OutcomeUnknown):
-        await ledger.claim("s1", [Asked("j", submitted.place)], 10, plan)
+        await ledger.claim("s1", [Asked("j", submitted.place)], Room(10), plan)
     assert [(a.index, a.find_first) for a in await ledger.held("s1")] == [
         (0, True), (1, True), (2, True),
     ]  # fmt: skip
@@ -52,14 +52,14 @@ async def test_a_transaction_cut_before_its_commit_wrote_nothing(
     (submitted,) = await ledger.submit([Submission(NewJob("j", 3))])
     proxy.lose = b"FOR SHARE"
     with pytest.raises(LedgerDown) as caught:
-        await ledger.claim("s1", [Asked("j", submitted.place)], 10, plan)
+        await ledger.claim("s1", [Asked("j", submitted.place)], Room(10), plan)
     assert not isinstance(caught.value, OutcomeUnknown)
     assert await ledger.held("s1") == []
 
 
 async def test_a_flush_said_again_counts_once(ledger: PostgresLedger, proxy: Proxy) -> None:
     (submitted,) = await ledger.submit([Submission(NewJob("j", 1))])
-    (account,) = (await ledger.claim("s1", [Asked("j", submitted.place)], 10, plan)).accounts
+    (account,) = (await ledger.claim("s1", [Asked("j", submitted.place)], Room(10), plan)).accounts
     done = [result(account, AccountStatus.CREATED, detail="the mark")]
     proxy.lose = b"the mark"
     with pytest.raises(OutcomeUnknown):

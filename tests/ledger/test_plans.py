@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 
 from botrix.ledger import postgres_claim, postgres_verbs, sqlite_claim, sqlite_verbs
-from botrix.ledger.ledger import Asked, Submission
+from botrix.ledger.ledger import Asked, Room, Submission
 from botrix.ledger.migrate import upgrade
 from botrix.ledger.postgres import _PLANNER
 from botrix.model import AccountStatus, Lane, NewJob, Person, PlannedAccount, Result, Source
@@ -85,7 +85,7 @@ async def test_plans_on_sqlite(tmp_path: Path) -> None:
 def _every_verb_on_sqlite(db: sqlite3.Connection) -> None:
     now = 1e9
     sqlite_verbs.submit(db, _NEW, now)
-    sqlite_claim.claim(db, "s0", [*_ENTRIES, *_RAW], 2000, _plan, now)
+    sqlite_claim.claim(db, "s0", [*_ENTRIES, *_RAW], Room(2000), _plan, now)
     sqlite_claim.held(db, "s0")
     sqlite_verbs.record(db, "s0", _RESULTS, now)
     sqlite_verbs.renew(db, "s0")
@@ -171,7 +171,7 @@ _INDEXES_BESIDE_KEYS: dict[str, set[str]] = {
 
 async def _every_verb_on_postgres(db: Any) -> None:
     await postgres_verbs.submit(db, _NEW)
-    await postgres_claim.claim(db, "s0", [*_ENTRIES, *_RAW], 2000, _plan)
+    await postgres_claim.claim(db, "s0", [*_ENTRIES, *_RAW], Room(2000), _plan)
     await postgres_claim.held(db, "s0")
     recorded = await postgres_verbs.record(db, "s0", _RESULTS)
     assert recorded.accepted == len(_RESULTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 
 from botrix.errors import Conflict, SessionLost
 from botrix.ledger.engine import create_engine
-from botrix.ledger.ledger import Asked, Due, Ledger, Submission, Verdict
+from botrix.ledger.ledger import Asked, Due, Ledger, Room, Submission, Verdict
 from botrix.ledger.queries import Queries
 from botrix.model import (
     AccountStatus,
@@ -64,53 +65,53 @@ async def test_a_key_gives_the_same_job_and_refuses_another_body(ledger: Ledger)
 
 async def test_a_claim_takes_a_slice_and_gives_a_new_place(ledger: Ledger) -> None:
     asked = await placed(ledger, NewJob("big", 1200))
-    claim = await ledger.claim("s1", [asked], 5000, plan)
+    claim = await ledger.claim("s1", [asked], Room(5000), plan)
     assert [a.index for a in claim.accounts] == list(range(500))
     (ruling,) = claim.rulings
     assert ruling.back is not None
     assert asked.place is not None
     assert ruling.back > asked.place
     assert [job.status for job in claim.started] == [JobStatus.RUNNING]
-    rest = await ledger.claim("s1", [Asked("big", ruling.back)], 5000, plan)
+    rest = await ledger.claim("s1", [Asked("big", ruling.back)], Room(5000), plan)
     assert [a.index for a in rest.accounts] == list(range(500, 1000))
     assert rest.started == []
 
 
 async def test_an_entry_with_an_old_place_is_stale(ledger: Ledger) -> None:
     asked = await placed(ledger, NewJob("j", 1000))
-    await ledger.claim("s1", [asked], 5000, plan)
-    claim = await ledger.claim("s1", [asked, Asked("unknown", 1)], 5000, plan)
+    await ledger.claim("s1", [asked], Room(5000), plan)
+    claim = await ledger.claim("s1", [asked, Asked("unknown", 1)], Room(5000), plan)
     assert [r.verdict for r in claim.rulings] == [Verdict.STALE, Verdict.STALE]
     assert claim.accounts == []
 
 
 async def test_no_more_is_leased_than_there_is_room_for(ledger: Ledger) -> None:
     jobs = [await placed(ledger, NewJob(f"j{n}", 10)) for n in range(3)]
-    claim = await ledger.claim("s1", jobs, 15, plan)
+    claim = await ledger.claim("s1", jobs, Room(15), plan)
     assert len(claim.accounts) == 15
     assert [r.verdict for r in claim.rulings] == [Verdict.TAKEN, Verdict.TAKEN, Verdict.OVER]
 
 
 async def test_raw_jobs_enter_once(ledger: Ledger) -> None:
     raw = NewJob("raw", 2, Source.RAW)
-    claim = await ledger.claim("s1", [Asked("raw", raw=raw)], 10, plan)
+    claim = await ledger.claim("s1", [Asked("raw", raw=raw)], Room(10), plan)
     assert len(claim.accounts) == 2
     other = NewJob("raw", 3, Source.RAW)
     nowhere = NewJob("lost", 1, Source.RAW, directory="nowhere")
     asked = [Asked("raw", raw=raw), Asked("lost", raw=nowhere)]
-    again = await ledger.claim("s1", asked, 10, plan)
+    again = await ledger.claim("s1", asked, Room(10), plan)
     assert [r.verdict for r in again.rulings] == [Verdict.STALE, Verdict.REJECTED]
-    (ruling,) = (await ledger.claim("s1", [Asked("raw", raw=other)], 10, plan)).rulings
+    (ruling,) = (await ledger.claim("s1", [Asked("raw", raw=other)], Room(10), plan)).rulings
     assert ruling.verdict == Verdict.REJECTED
 
 
 async def test_a_lost_session_writes_nothing(ledger: Ledger) -> None:
     asked = await placed(ledger, NewJob("j", 2))
-    claim = await ledger.claim("s1", [asked], 1, plan)
+    claim = await ledger.claim("s1", [asked], Room(1), plan)
     assert not await ledger.mark_lost("s1", 7)
     assert await ledger.mark_lost("s1", 0)
     for write in (
-        ledger.claim("s1", [asked], 10, plan),
+        ledger.claim("s1", [asked], Room(10), plan),
         ledger.record("s1", [result(claim.accounts[0], AccountStatus.CREATED)]),
         ledger.renew("s1"),
     ):
@@ -121,18 +122,18 @@ async def test_a_lost_session_writes_nothing(ledger: Ledger) -> None:
 
 async def test_what_a_lost_session_held_is_looked_for_first(ledger: Ledger) -> None:
     asked = await placed(ledger, NewJob("j", 1))
-    await ledger.claim("s1", [asked], 10, plan)
+    await ledger.claim("s1", [asked], Room(10), plan)
     await ledger.mark_lost("s1", None)
     await ledger.open_session("s2", "w2", "host", 2, "0")
     (freed,) = (await ledger.free(100)).placed
-    claim = await ledger.claim("s2", [Asked(freed.id, freed.place)], 10, plan)
+    claim = await ledger.claim("s2", [Asked(freed.id, freed.place)], Room(10), plan)
     (account,) = claim.accounts
     assert (account.attempt, account.find_first, account.tries_used) == (2, True, 0)
 
 
 async def test_a_result_counts_once_and_only_while_leased(ledger: Ledger) -> None:
     asked = await placed(ledger, NewJob("j", 2))
-    one, two = (await ledger.claim("s1", [asked], 10, plan)).accounts
+    one, two = (await ledger.claim("s1", [asked], Room(10), plan)).accounts
     done = result(one, AccountStatus.CREATED)
     recorded = await ledger.record("s1", [done, replace(done, index=1, attempt=9)])
     assert (recorded.accepted, recorded.stale) == (1, [("j", 1)])
@@ -145,15 +146,15 @@ async def test_a_result_counts_once_and_only_while_leased(ledger: Ledger) -> Non
 
 async def test_a_retry_is_due_later_and_gets_a_place(ledger: Ledger) -> None:
     asked = await placed(ledger, NewJob("j", 1))
-    (account,) = (await ledger.claim("s1", [asked], 10, plan)).accounts
+    (account,) = (await ledger.claim("s1", [asked], Room(10), plan)).accounts
     await ledger.record("s1", [result(account, AccountStatus.PLANNED, delay=1000.0)])
     assert (await ledger.due(10)).placed == []
     asked = await placed(ledger, NewJob("k", 1))
-    (account,) = (await ledger.claim("s1", [asked], 10, plan)).accounts
+    (account,) = (await ledger.claim("s1", [asked], Room(10), plan)).accounts
     await ledger.record("s1", [result(account, AccountStatus.PLANNED)])
     (due,) = (await ledger.due(10)).placed
     assert due.id == "k"
-    (account,) = (await ledger.claim("s1", [Asked("k", due.place)], 10, plan)).accounts
+    (account,) = (await ledger.claim("s1", [Asked("k", due.place)], Room(10), plan)).accounts
     assert (account.find_first, account.tries_left) == (False, 3)
 
 
@@ -172,11 +173,11 @@ async def test_places_move_only_from_where_they_were_seen(ledger: Ledger) -> Non
 
 async def test_due_accounts_come_before_new_ones(ledger: Ledger) -> None:
     asked = await placed(ledger, NewJob("j", 10))
-    claim = await ledger.claim("s1", [asked], 3, plan)
+    claim = await ledger.claim("s1", [asked], Room(3), plan)
     back = [result(a, AccountStatus.UNSURE) for a in claim.accounts]
     await ledger.record("s1", back)
     place = claim.rulings[0].back
-    claim = await ledger.claim("s1", [Asked("j", place)], 5, plan)
+    claim = await ledger.claim("s1", [Asked("j", place)], Room(5), plan)
     assert [(a.index, a.attempt, a.find_first) for a in claim.accounts] == [
         (0, 2, True), (1, 2, True), (2, 2, True), (3, 1, False), (4, 1, False),
     ]  # fmt: skip
@@ -184,10 +185,10 @@ async def test_due_accounts_come_before_new_ones(ledger: Ledger) -> None:
 
 async def test_two_jobs_with_due_accounts_share_the_room_in_order(ledger: Ledger) -> None:
     jobs = [await placed(ledger, NewJob(name, 4)) for name in ("a", "b")]
-    claim = await ledger.claim("s1", jobs, 8, plan)
+    claim = await ledger.claim("s1", jobs, Room(8), plan)
     await ledger.record("s1", [result(a, AccountStatus.PLANNED) for a in claim.accounts])
     due = (await ledger.due(10)).placed
-    claim = await ledger.claim("s1", [Asked(d.id, d.place) for d in due], 6, plan)
+    claim = await ledger.claim("s1", [Asked(d.id, d.place) for d in due], Room(6), plan)
     assert [a.key for a in claim.accounts] == [
         *((due[0].id, n) for n in range(4)),
         *((due[1].id, n) for n in range(2)),
@@ -198,7 +199,7 @@ async def test_two_jobs_with_due_accounts_share_the_room_in_order(ledger: Ledger
 
 async def test_freeing_is_bounded_and_goes_on(ledger: Ledger) -> None:
     asked = await placed(ledger, NewJob("j", 30))
-    await ledger.claim("s1", [asked], 30, plan)
+    await ledger.claim("s1", [asked], Room(30), plan)
     await ledger.mark_lost("s1", None)
     freed = await ledger.free(20)
     assert ([job.id for job in freed.placed], freed.more) == (["j"], True)
@@ -211,7 +212,7 @@ async def test_a_cancelled_job_is_swept_and_what_is_in_doubt_is_found(
     ledger: Ledger, url: str
 ) -> None:
     asked = await placed(ledger, NewJob("j", 1000))
-    claim = await ledger.claim("s1", [asked], 20, plan)
+    claim = await ledger.claim("s1", [asked], Room(20), plan)
     results = [
         result(a, AccountStatus.UNSURE if a.index < 2 else AccountStatus.PLANNED)
         for a in claim.accounts[:-1]
@@ -231,7 +232,7 @@ async def test_a_cancelled_job_is_swept_and_what_is_in_doubt_is_found(
         if due.placed:
             break
     assert [one.id for one in due.placed] == ["j"]
-    claim = await ledger.claim("s1", [Asked("j", due.placed[0].place)], 20, plan)
+    claim = await ledger.claim("s1", [Asked("j", due.placed[0].place)], Room(20), plan)
     assert [(a.index, a.find_only) for a in claim.accounts] == [(0, True), (1, True)]
     done = [
         result(claim.accounts[0], AccountStatus.CREATED),
@@ -243,7 +244,7 @@ async def test_a_cancelled_job_is_swept_and_what_is_in_doubt_is_found(
 
 async def test_only_the_failed_are_retried(ledger: Ledger, url: str) -> None:
     asked = await placed(ledger, NewJob("j", 2))
-    one, two = (await ledger.claim("s1", [asked], 10, plan)).accounts
+    one, two = (await ledger.claim("s1", [asked], Room(10), plan)).accounts
     await ledger.record(
         "s1", [result(one, AccountStatus.CREATED), result(two, AccountStatus.FAILED)]
     )
@@ -256,7 +257,7 @@ async def test_only_the_failed_are_retried(ledger: Ledger, url: str) -> None:
     finally:
         await queries.close()
     (due,) = (await ledger.due(10)).placed
-    (account,) = (await ledger.claim("s1", [Asked("j", due.place)], 10, plan)).accounts
+    (account,) = (await ledger.claim("s1", [Asked("j", due.place)], Room(10), plan)).accounts
     assert (account.index, account.tries_left) == (1, 4)
 
 
@@ -267,7 +268,7 @@ async def test_claims_at_once_never_share_an_account(ledger: Ledger) -> None:
 
     async def claimer(mine: list[Asked]) -> None:
         while mine:
-            claim = await ledger.claim("s1", mine[:7], 100, plan)
+            claim = await ledger.claim("s1", mine[:7], Room(100), plan)
             seen.extend(a.key for a in claim.accounts)
             done = [result(a, AccountStatus.CREATED) for a in claim.accounts]
             await ledger.record("s1", done)
@@ -287,10 +288,23 @@ async def test_claims_at_once_never_share_an_account(ledger: Ledger) -> None:
 
 async def test_two_workers_record_the_same_jobs_at_once(ledger: Ledger) -> None:
     jobs = [await placed(ledger, NewJob(f"j{n}", 50)) for n in range(10)]
-    accounts = (await ledger.claim("s1", jobs, 500, plan)).accounts
+    accounts = (await ledger.claim("s1", jobs, Room(500), plan)).accounts
     results = [result(a, AccountStatus.CREATED) for a in accounts]
     flushes = [results[n::8] if n % 2 else list(reversed(results[n::8])) for n in range(8)]
     recorded = await asyncio.gather(*(ledger.record("s1", flush) for flush in flushes))
     assert sum(r.accepted for r in recorded) == 500
     final = [job for r in recorded for job in r.jobs if job.status == JobStatus.COMPLETED]
     assert sorted(job.id for job in final) == sorted(asked.id for asked in jobs)
+
+
+async def test_a_directory_fills_only_its_share(ledger: Ledger, url: str) -> None:
+    queries = Queries(create_engine(url))
+    await queries.add_directory("default", "other", "simulated", "{}")
+    await queries.close()
+    jobs = [await placed(ledger, NewJob(f"slow{n}", 30)) for n in range(3)]
+    jobs.append(await placed(ledger, NewJob("quick", 30, directory="other")))
+    room = Room(100, share=50, held={("default", "local"): 10})
+    claim = await ledger.claim("s1", jobs, room, plan)
+    assert Counter(a.job_id for a in claim.accounts) == {"slow0": 30, "slow1": 10, "quick": 30}
+    assert [r.verdict for r in claim.rulings] == [Verdict.TAKEN] * 4
+    assert [r.back is not None for r in claim.rulings] == [False, True, True, False]
