@@ -58,7 +58,12 @@ class Api:
             raise click.ClickException(
                 f"no answer from {self._url} ({error}); is it up? start it with: botrix up"
             ) from None
-        said = json.loads(text) if text else {}
+        try:
+            said = json.loads(text or b"{}")
+        except ValueError:
+            raise click.ClickException(
+                f"{self._url} is no Botrix (HTTP {answer.status}); correct --url or BOTRIX_URL"
+            ) from None
         if answer.status >= 400:
             raise click.ClickException(str(said.get("detail", answer.reason)))
         return said

@@ -65,14 +65,17 @@ def _run(work: Any) -> Any:
 
 
 async def _add(name: str, kind: str, config: dict[str, Any]) -> None:
-    from botrix.creators import KINDS
+    from botrix.creators import KINDS, open_creator
     from botrix.errors import InvalidInput
     from botrix.ledger.engine import create_engine
     from botrix.ledger.queries import Queries
 
     if kind not in KINDS:
         raise InvalidInput(f"there is no kind {kind!r}; choose one of: {', '.join(KINDS)}")
-    queries = Queries(create_engine(Settings.read().ledger_url))
+    settings = Settings.read()
+    if kind != "local":  # its file would be made
+        await (await open_creator(kind, config, timeout=settings.request_timeout)).close()
+    queries = Queries(create_engine(settings.ledger_url))
     try:
         await queries.add_directory(DEFAULT_TENANT, name, kind, json.dumps(config))
     finally:
