@@ -38,9 +38,8 @@ test: .venv/ready ## All tests; they start and stop their own servers
 bench: .venv/ready .bench-venv/ready ## Measure, beside a named reference (about ten minutes)
 	@$(BIN)/python -m benchmarks $(BENCH)
 
-lock: ## Renew requirements.lock from pyproject.toml
-	$(BIN)/pip-compile -q --extra dev --generate-hashes --allow-unsafe --strip-extras \
-	  --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-	  -o requirements.lock pyproject.toml
+lock: ## Renew requirements.lock from pyproject.toml, for every Python from 3.11 on
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --extra dev --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url -o requirements.lock pyproject.toml
 
 .PHONY: help setup demo up check test bench lock
