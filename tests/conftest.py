@@ -7,12 +7,19 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import hypothesis
 import pytest
 import pytest_asyncio
 
 from tests.servers import postgres
 from tests.servers.postgres import PostgresServer
 from tests.servers.system import System
+
+# How long a machine takes is no property of the code.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 _ran: set[str] = set()
 
