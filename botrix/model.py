@@ -158,7 +158,7 @@ class LeasedAccount(msgspec.Struct, frozen=True, gc=False, eq=False):
 
     attempt: the fence, raised by each lease. tries_left: calls that the user was promised, this one
     included. find_first: an earlier call may have landed. find_only: its job is being cancelled.
-    unguessable: its user name holds random characters.
+    template: of a generated one ("" is the default one); None where a roster named it.
     """
 
     tenant_id: str
@@ -172,7 +172,12 @@ class LeasedAccount(msgspec.Struct, frozen=True, gc=False, eq=False):
     tries_used: int = 0
     find_first: bool = False
     find_only: bool = False
-    unguessable: bool = False
+    template: str | None = None
+
+    @property
+    def unguessable(self) -> bool:
+        """Whether its user name holds random characters, so that there can be another one."""
+        return self.template is not None and (not self.template or "{random}" in self.template)
 
     def __repr__(self) -> str:
         return f"LeasedAccount({self.tag!r}, attempt={self.attempt})"

@@ -46,10 +46,12 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
-    """delay: seconds per call. blind: seconds until `find` sees what was created. The others are
-    deviations of real servers."""
+    """delay: seconds per call. blind: seconds until `find` sees what was created. steal: the share
+    of names that somebody else takes just before a create. The others are deviations of real
+    servers."""
 
     delay: float = 0.0
+    steal: float = 0.0
     blind: float = 0.0
     ignore_filter: bool = False
     no_filter: bool = False
@@ -135,19 +137,24 @@ class SimulatedServer:
         if not isinstance(name, str) or not name:
             return _error(400, "userName is missing", "invalidValue")
         request["said"] = {"userName": name, "externalId": user.get("externalId")}
+        if self._quirks.steal and self._rng.random() < self._quirks.steal:
+            self._add({"userName": name, "externalId": "stolen"})
         if name.casefold() in self._store.names:
             if self._quirks.duplicate_is_500:
                 return web.Response(status=500, text="<h1>Integrity Error</h1>")
             return _error(409, "userName is in use", "uniqueness")
+        return web.json_response(self._add(user), status=201)
+
+    def _add(self, user: dict[str, Any]) -> dict[str, Any]:
         entry_id = f"{self._rng.getrandbits(96):024x}"
         entry = {**user, "id": entry_id, "meta": {"resourceType": "User"}}
         entry.pop("password", None)
         if self._quirks.drop_external_id:
             entry.pop("externalId", None)
         self._store.entries[entry_id] = entry
-        self._store.names[name.casefold()] = entry_id
+        self._store.names.setdefault(user["userName"].casefold(), entry_id)
         self._store.since[entry_id] = time.monotonic()
-        return web.json_response(entry, status=201)
+        return entry
 
     async def _find(self, request: web.Request) -> web.Response:
         wanted = request.query.get("filter")

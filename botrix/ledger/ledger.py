@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from botrix.model import JobState, Lane, LeasedAccount, NewJob, PlannedAccount, Result
+from botrix.model import JobState, Lane, LeasedAccount, NewJob, Person, PlannedAccount, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +140,9 @@ Plan = Callable[[str, str, str | None, range], list[PlannedAccount]]
 
 class Ledger(Protocol):
     """See the module's docstring. `first_results` gives a JSON array of objects: index, username,
-    status, reason; never a secret. `limit` bounds the rows that one call touches; the entries
-    that one claim asks for have distinct ids."""
+    status, reason; never a secret. `rename` gives a leased account another name, before its next
+    call; False where the lease is no longer ours. `limit` bounds the rows that one call touches;
+    the entries that one claim asks for have distinct ids."""
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]: ...
 
@@ -164,6 +165,8 @@ class Ledger(Protocol):
     ) -> Claim: ...
 
     async def held(self, session: str) -> list[LeasedAccount]: ...
+
+    async def rename(self, session: str, account: LeasedAccount, person: Person) -> bool: ...
 
     async def record(self, session: str, results: Sequence[Result]) -> Recorded: ...
 

@@ -32,7 +32,7 @@ from botrix.ledger.ledger import (
     Submitted,
 )
 from botrix.ledger.postgres_verbs import Db
-from botrix.model import Lane, LeasedAccount, Result
+from botrix.model import Lane, LeasedAccount, Person, Result
 
 T = TypeVar("T")
 _PLANNER = {
@@ -100,6 +100,9 @@ class PostgresLedger:
 
     async def held(self, session: str) -> list[LeasedAccount]:
         return await self._at_once(lambda db: postgres_claim.held(db, session))
+
+    async def rename(self, session: str, account: LeasedAccount, person: Person) -> bool:
+        return await self._at_once(lambda db: postgres_verbs.rename(db, session, account, person))
 
     async def record(self, session: str, results: Sequence[Result]) -> Recorded:
         return await self._at_once(lambda db: postgres_verbs.record(db, session, results))

@@ -21,7 +21,7 @@ from botrix.ledger.ledger import (
     Submission,
     Submitted,
 )
-from botrix.model import JobState, JobStatus, Lane, NewJob, Result
+from botrix.model import JobState, JobStatus, Lane, LeasedAccount, NewJob, Person, Result
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -108,6 +108,13 @@ UPDATE jobs j SET
   finished_at = CASE WHEN {_OVER} THEN {NOW} ELSE j.finished_at END
 FROM tally t WHERE j.id = t.job_id
 RETURNING {JOB}, t.hits, t.attempts
+"""
+RENAME = f"""
+UPDATE accounts SET username = $5, email = $6, given_name = $7, family_name = $8,
+  display_name = $9, updated_at = {NOW}
+WHERE job_id = $1 AND idx = $2 AND coalesce(session_id, '') = $3 AND attempt = $4
+  AND status || '' = 'leased'
+  AND EXISTS (SELECT 1 FROM sessions s WHERE s.id = $3 AND s.status || '' = 'live')
 """
 _LEASES_OF_THE_LOST = """
 SELECT DISTINCT a.job_id FROM (
@@ -282,6 +289,14 @@ async def lost_sessions(db: Db) -> list[str]:
         f"SELECT id FROM sessions WHERE status IN ('lost', 'ended') AND ended_at > {NOW} - 86400"
     )
     return [row["id"] for row in rows]
+
+
+async def rename(db: Db, session: str, account: LeasedAccount, person: Person) -> bool:
+    key = (account.job_id, account.index, session, account.attempt)
+    names = (
+        person.username, person.email, person.given_name, person.family_name, person.display_name,
+    )  # fmt: skip
+    return bool(await db.execute(RENAME, *key, *names) == "UPDATE 1")
 
 
 async def record(db: Db, session: str, results: Sequence[Result]) -> Recorded:

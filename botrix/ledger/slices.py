@@ -59,7 +59,7 @@ ACCOUNT_COLUMNS = (
     "a.tenant_id, j.directory, a.job_id, a.idx, a.attempt, a.username, a.email, a.given_name,"
     " a.family_name, a.display_name, a.sealed, j.tries AS promised, a.tries, a.status,"
     " j.status AS job_status,"
-    " j.source <> 'import' AND coalesce(j.template, '{random}') LIKE '%{random}%' AS unguessable"
+    " CASE WHEN j.source <> 'import' THEN coalesce(j.template, '') END AS template"
 )
 """What `leased` reads, of accounts a and jobs j."""
 
@@ -135,12 +135,11 @@ class Slices:
             self.claim.started.append(row.state(JobStatus.RUNNING))
 
     def _plan_new(self, row: JobRow, indexes: range) -> None:
-        unguessable = row.template is None or "{random}" in row.template
         for planned in self._plan(row.tenant_id, row.id, row.template, indexes):
             self.new.append((row.tenant_id, planned))
             account = LeasedAccount(
                 row.tenant_id, row.directory, row.id, planned.index, 1, planned.person,
-                planned.sealed, tries_left=row.tries, unguessable=unguessable,
+                planned.sealed, tries_left=row.tries, template=row.template or "",
             )  # fmt: skip
             self.claim.accounts.append(account)
 
@@ -149,12 +148,12 @@ def leased(row: Iterable[Any], bump: int, *, find_first: bool = False) -> Leased
     """From ACCOUNT_COLUMNS; bump: how much its lease raises the attempt."""
     values = tuple(row)
     tenant, directory, job, idx, attempt, *person = values[:10]
-    sealed, promised, tries, status, job_status, unguessable = values[10:]
+    sealed, promised, tries, status, job_status, template = values[10:]
     return LeasedAccount(
         tenant, directory, job, idx, attempt + bump, Person(*person), sealed,
         tries_left=promised - tries, tries_used=tries,
         find_first=find_first or status == "unsure",
-        find_only=job_status == JobStatus.CANCELLING, unguessable=bool(unguessable),
+        find_only=job_status == JobStatus.CANCELLING, template=template,
     )  # fmt: skip
 
 

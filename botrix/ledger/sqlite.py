@@ -30,7 +30,7 @@ from botrix.ledger.ledger import (
     Submission,
     Submitted,
 )
-from botrix.model import Lane, LeasedAccount, Result
+from botrix.model import Lane, LeasedAccount, Person, Result
 
 T = TypeVar("T")
 
@@ -77,6 +77,11 @@ class SqliteLedger:
 
     async def held(self, session: str) -> list[LeasedAccount]:
         return await self._read(lambda db, _: sqlite_claim.held(db, session))
+
+    async def rename(self, session: str, account: LeasedAccount, person: Person) -> bool:
+        return await self._write(
+            lambda db, now: sqlite_verbs.rename(db, session, account, person, now)
+        )
 
     async def record(self, session: str, results: Sequence[Result]) -> Recorded:
         return await self._write(lambda db, now: sqlite_verbs.record(db, session, results, now))

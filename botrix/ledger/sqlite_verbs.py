@@ -19,7 +19,16 @@ from botrix.ledger.ledger import (
 )
 from botrix.ledger.slices import JOB_COLUMNS, JobRow
 from botrix.ledger.sqlite_rows import as_json, read, write
-from botrix.model import AccountStatus, JobState, JobStatus, Lane, NewJob, Result
+from botrix.model import (
+    AccountStatus,
+    JobState,
+    JobStatus,
+    Lane,
+    LeasedAccount,
+    NewJob,
+    Person,
+    Result,
+)
 
 _JOBS = (
     f"SELECT json_group_array(json_array({', '.join(f'j.{name}' for name in JOB_COLUMNS)}))"
@@ -28,6 +37,11 @@ _JOBS = (
 INSERT_JOB = (
     "INSERT INTO jobs (id, tenant_id, source, lane, directory, template, tries, count, place,"
     " created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_RENAME = (
+    "UPDATE accounts SET username = ?, email = ?, given_name = ?, family_name = ?,"
+    " display_name = ?, updated_at = ? WHERE job_id = ? AND idx = ? AND session_id = ?"
+    " AND attempt = ? AND status = 'leased'"
 )
 _RECORD = (
     "UPDATE accounts SET status = r.status, session_id = NULL,"
@@ -154,6 +168,20 @@ def lost_sessions(db: sqlite3.Connection, now: float) -> list[str]:
         (now - 86400.0,),
     )
     return [row[0] for row in rows]
+
+
+def rename(
+    db: sqlite3.Connection, session: str, account: LeasedAccount, person: Person, now: float
+) -> bool:
+    require_live(db, session)
+    key = (account.job_id, account.index, session, account.attempt)
+    return db.execute(_RENAME, (*_names(person), now, *key)).rowcount == 1
+
+
+def _names(person: Person) -> tuple[str, ...]:
+    return (
+        person.username, person.email, person.given_name, person.family_name, person.display_name,
+    )  # fmt: skip
 
 
 def record(db: sqlite3.Connection, session: str, results: Sequence[Result], now: float) -> Recorded:

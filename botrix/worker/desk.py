@@ -9,7 +9,7 @@ import contextlib
 import logging
 import random
 from collections import Counter, defaultdict, deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from botrix.creators.creator import Creator, Wanted
@@ -24,6 +24,10 @@ from botrix.worker.recorder import Recorder
 
 _log = logging.getLogger(__name__)
 _Key = tuple[str, str]
+_NAMES = 8
+"""So many new names are tried before an account fails."""
+
+Rename = Callable[[LeasedAccount], Awaitable[LeasedAccount]]
 
 
 class Desk:
@@ -35,6 +39,7 @@ class Desk:
         sealer: Sealer,
         backoff: Backoff,
         capacity: int,
+        rename: Rename,
         rng: random.Random,
     ) -> None:
         self._directories = directories
@@ -48,6 +53,7 @@ class Desk:
         self._changed = asyncio.Event()
         self._failed: asyncio.Future[None] | None = None
         self._capacity = capacity
+        self._rename = rename
         self._held: dict[tuple[str, int, int], _Key] = {}
         self._held_of: Counter[_Key] = Counter()
         self.recorder: Recorder | None = None
@@ -149,7 +155,7 @@ class Desk:
             except BotrixError as error:
                 batch = await self._next(key, 500)
                 outcome = Outcome(OutcomeKind.RETRY, reason="directory", detail=str(error))
-                self._finish(batch, [outcome] * len(batch))
+                self._finish(batch, batch, [outcome] * len(batch))
         for _ in range(creator.concurrency):
             self._start(self._hand(key, creator))
 
@@ -164,28 +170,60 @@ class Desk:
         queue = self._queues[key]
         return [queue.popleft() for _ in range(min(limit, len(queue)))]
 
-    async def _work(self, creator: Creator, batch: list[LeasedAccount]) -> None:
-        self._under_way.update(batch)
+    async def _work(self, creator: Creator, begun: list[LeasedAccount]) -> None:
+        batch = begun
+        self._under_way.update(begun)
         try:
-            wanted = [self._wanted(account) for account in batch]
-            outcomes = await attempt(creator, batch, wanted)
+            outcomes = await attempt(creator, batch, [self._wanted(a) for a in batch])
+            batch = await self._under_new_names(creator, batch, outcomes)
         except BotrixError as error:
             _log.warning("a batch was not created: %s", error)
             outcomes = [Outcome(OutcomeKind.UNKNOWN, reason="error", detail=str(error))] * len(
                 batch
             )
-        self._finish(batch, outcomes)
+        self._finish(begun, batch, outcomes)
+
+    async def _under_new_names(
+        self, creator: Creator, batch: list[LeasedAccount], outcomes: list[Outcome]
+    ) -> list[LeasedAccount]:
+        """A generated name that somebody has gives way to a new one, which is committed before it
+        is tried. The accounts as they are then called; `outcomes` is changed with them."""
+        for _ in range(_NAMES):
+            taken = [n for n, a in enumerate(batch) if _taken(a, outcomes[n])]
+            if not taken:
+                break
+            batch = list(batch)
+            for n in taken:
+                batch[n] = await self._rename(batch[n])
+            again = [batch[n] for n in taken]
+            tried = await attempt(creator, again, [self._wanted(a) for a in again])
+            for n, outcome in zip(taken, tried, strict=True):
+                outcomes[n] = outcome
+        return batch
 
     def _wanted(self, account: LeasedAccount) -> Wanted:
         password = self._sealer.unseal(account.sealed, account.tenant_id, account.tag)
         return Wanted(account.tag, account.person, password, account.unguessable)
 
-    def _finish(self, batch: list[LeasedAccount], outcomes: Sequence[Outcome]) -> None:
+    def _finish(
+        self,
+        begun: list[LeasedAccount],
+        batch: list[LeasedAccount],
+        outcomes: Sequence[Outcome],
+    ) -> None:
         assert self.recorder is not None
         pairs = zip(batch, outcomes, strict=True)
         self.recorder.put([decide(a, o, self._backoff, self._rng) for a, o in pairs])
-        self._under_way.difference_update(batch)
+        self._under_way.difference_update(begun)
         self._changed.set()
+
+
+def _taken(account: LeasedAccount, outcome: Outcome) -> bool:
+    """Whether the name is somebody else's, and can be another one. A roster's name cannot."""
+    if not account.unguessable or account.find_only:
+        return False
+    foreign = outcome.kind is OutcomeKind.CONFLICT and outcome.reason == "name taken"
+    return foreign or outcome.kind is OutcomeKind.EXISTING
 
 
 def cut_short(account: LeasedAccount, begun: bool) -> Result:

@@ -11,9 +11,12 @@ import socket
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+import msgspec
+
 from botrix import __version__
 from botrix.errors import LedgerDown, LineDown, SessionLost
 from botrix.line.line import Placing
+from botrix.model import LeasedAccount
 from botrix.retry import Backoff
 from botrix.services import Services
 from botrix.worker.desk import Desk, cut_short
@@ -43,7 +46,12 @@ class Session:
         self._ledger, self._line = services.ledger, services.line
         backoff = Backoff(settings.backoff_base, settings.backoff_cap)
         self._desk = Desk(
-            services.directories, services.sealer, backoff, settings.capacity, self._rng
+            services.directories,
+            services.sealer,
+            backoff,
+            settings.capacity,
+            self._rename,
+            self._rng,
         )
         self._recorder = Recorder(self.id, self._ledger, self._line, stats, self._desk.released)
         self._desk.recorder = self._recorder
@@ -127,6 +135,14 @@ class Session:
         await self._line.give_back(self.id, [str(n) for n in PUMPS])
         await self._line.push([Placing(p.id, p.place, p.lane) for p in placed])
         await self._line.forget_worker(self.worker_id)
+
+    async def _rename(self, account: LeasedAccount) -> LeasedAccount:
+        """A new name for a generated account, committed. Raises LedgerDown or SessionLost."""
+        planner = self._services.planner
+        person, _ = planner.plan_generated(account.template or None, account.index)
+        if not await self._ledger.rename(self.id, account, person):
+            raise SessionLost(f"the lease on {account.tag} is no longer ours")
+        return msgspec.structs.replace(account, person=person, find_first=False)
 
     def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._tasks[name] = asyncio.create_task(work, name=name)

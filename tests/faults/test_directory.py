@@ -75,3 +75,27 @@ async def test_a_roster_goes_into_a_real_server(system: System, tmp_path: Path) 
     assert [u["externalId"] for u in users if u["userName"] == "user-3"] == ["by hand"]
     (failed,) = (await system.get(f"/api/jobs/{job}/accounts?status=failed"))["items"]
     assert (failed["username"], failed["reason"]) == ("user-3", "name taken")
+
+
+async def test_a_generated_name_that_is_taken_gives_way(system: System, tmp_path: Path) -> None:
+    """Somebody takes a third of the names just before they are created."""
+    directory = SimulatedDirectory(tmp_path)
+    await directory.begin(steal=0.3, seed=3)
+    try:
+        system.add_directory("idp", kind="scim", **_settings(tmp_path, directory.url))
+        await system.worker()
+        done = await system.final(await system.generate(100, directory="idp"), 30)
+        fixed = await system.generate(20, directory="idp", template="seat-{n:02}")
+        failed = await system.final(fixed, 30)
+        entries = await directory.entries()
+    finally:
+        await directory.stop()
+    ours = {e["externalId"]: e["userName"] for e in entries if e["externalId"] != "stolen"}
+    assert (done["status"], done["created"]) == ("completed", 100)
+    names = dict(system.rows("SELECT 'botrix:' || job_id || ':' || idx, username FROM accounts"))
+    assert {tag: names[tag] for tag in ours} == ours
+    assert failed["status"] == "failed"
+    assert failed["created"] + failed["failed"] == 20
+    assert len(ours) == 100 + failed["created"]
+    reasons = system.rows("SELECT DISTINCT reason FROM accounts WHERE status = 'failed'")
+    assert reasons == [("name taken",)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -308,3 +309,16 @@ async def test_a_directory_fills_only_its_share(ledger: Ledger, url: str) -> Non
     assert Counter(a.job_id for a in claim.accounts) == {"slow0": 30, "slow1": 10, "quick": 30}
     assert [r.verdict for r in claim.rulings] == [Verdict.TAKEN] * 4
     assert [r.back is not None for r in claim.rulings] == [False, True, True, False]
+
+
+async def test_a_name_changes_only_under_the_lease(ledger: Ledger) -> None:
+    asked = await placed(ledger, NewJob("j", 1))
+    (account,) = (await ledger.claim("s1", [asked], Room(10), plan)).accounts
+    other = Person("new", "new@x", "g", "f", "g f")
+    assert await ledger.rename("s1", account, other)
+    ((seen),) = await ledger.held("s1")
+    assert seen.person == other
+    assert not await ledger.rename("s1", replace(account, attempt=9), other)
+    await ledger.record("s1", [result(account, AccountStatus.CREATED)])
+    assert not await ledger.rename("s1", account, other)
+    assert json.loads(await ledger.first_results("j", 9))[0]["username"] == "new"
