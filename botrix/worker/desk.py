@@ -54,6 +54,7 @@ class Desk:
         self._failed: asyncio.Future[None] | None = None
         self._capacity = capacity
         self._rename = rename
+        self._paused = False
         self._held: dict[tuple[str, int, int], _Key] = {}
         self._held_of: Counter[_Key] = Counter()
         self.recorder: Recorder | None = None
@@ -92,6 +93,16 @@ class Desk:
                 while len(self._held) > enough:
                     self._changed.clear()
                     await self._changed.wait()
+
+    def pause(self) -> None:
+        """No new calls until `resume`; those under way go on."""
+        self._paused = True
+
+    def resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            for awake in self._awake.values():
+                awake.set()
 
     def take_waiting(self) -> list[LeasedAccount]:
         """What nobody began, off the queues: for the end of a session."""
@@ -164,7 +175,7 @@ class Desk:
             await self._work(creator, await self._next(key, creator.batch))
 
     async def _next(self, key: _Key, limit: int) -> list[LeasedAccount]:
-        while not self._queues[key]:
+        while self._paused or not self._queues[key]:
             self._awake[key].clear()
             await self._awake[key].wait()
         queue = self._queues[key]

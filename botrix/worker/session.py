@@ -28,6 +28,7 @@ from botrix.worker.pulse import Pulse
 from botrix.worker.pump import PUMPS, Pump
 from botrix.worker.recorder import Recorder
 from botrix.worker.stats import Stats
+from botrix.worker.watch import Watch
 
 _log = logging.getLogger(__name__)
 _GOODBYE = 3.0
@@ -103,8 +104,10 @@ class Session:
         for pump in pumps:
             pump.shared, pump.accept_raw = lock, settings.accept_raw
         describe = self._describe
+        pulse = Pulse(self.id, ledger, settings.beat, settings.lease)
         return [
-            Pulse(self.id, ledger, settings.beat, settings.lease),
+            pulse,
+            Watch(pulse, self._desk, settings.lease),
             Peers(self.id, ledger, settings.lease),
             Dispatcher(ledger, line, min(1.0, settings.lease / 10)),
             Heartbeat(self.worker_id, line, settings.health_check_interval, describe),

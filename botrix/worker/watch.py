@@ -1,0 +1,48 @@
+"""How sure this worker may still be of its session, and whether its event loop keeps up.
+
+A beat that was not confirmed for 70 % of the lease stops new calls to directories; at 90 % the
+session ends itself (SessionLost), which cancels those under way: peers may soon declare it lost,
+and its accounts be given to another.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from botrix.errors import SessionLost
+from botrix.worker.desk import Desk
+from botrix.worker.pulse import Pulse
+
+_log = logging.getLogger(__name__)
+
+
+class Watch:
+    """lease in seconds. Looks twenty times in one lease."""
+
+    name = "watch"
+
+    def __init__(
+        self, pulse: Pulse, desk: Desk, lease: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.interval = lease / 20
+        self._pulse = pulse
+        self._desk = desk
+        self._lease = lease
+        self._clock = clock
+        self._last = clock()
+
+    async def tick(self) -> bool:
+        now = self._clock()
+        lag, self._last = now - self._last - self.interval, now
+        if lag > self._lease / 10:
+            _log.warning("the event loop was busy for %.1f s; use fewer accounts at once", lag)
+        unconfirmed = now - self._pulse.confirmed
+        if unconfirmed >= 0.9 * self._lease:
+            raise SessionLost("the ledger did not confirm a beat in time")
+        if unconfirmed >= 0.7 * self._lease:
+            self._desk.pause()
+        else:
+            self._desk.resume()
+        return False

@@ -1,0 +1,45 @@
+"""The thresholds of a session's lease, by a clock of the test."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from botrix.errors import SessionLost
+from botrix.worker.desk import Desk
+from botrix.worker.pulse import Pulse
+from botrix.worker.watch import Watch
+
+
+class _Pulse:
+    confirmed = 100.0
+
+
+class _Desk:
+    paused = False
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
+
+
+async def test_calls_stop_at_70_percent_and_the_session_at_90(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = [100.0]
+    pulse, desk = _Pulse(), _Desk()
+    watch = Watch(cast(Pulse, pulse), cast(Desk, desk), 10.0, lambda: now[0])
+    for at, paused in ((106.9, False), (107.0, True), (108.9, True)):
+        now[0] = at
+        await watch.tick()
+        assert desk.paused is paused
+    pulse.confirmed = 108.0
+    await watch.tick()
+    assert not desk.paused
+    now[0] = 117.0
+    with pytest.raises(SessionLost):
+        await watch.tick()
+    assert "event loop was busy" in caplog.text
