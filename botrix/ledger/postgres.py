@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from botrix.errors import LedgerDown, LedgerError, OutcomeUnknown, SessionLost, SettingsError
-from botrix.ledger import postgres_claim, postgres_verbs
+from botrix.ledger import postgres_claim, postgres_sessions, postgres_verbs
 from botrix.ledger.ledger import (
     Asked,
     Claim,
@@ -78,22 +78,22 @@ class PostgresLedger:
         self, session: str, worker_id: str, host: str, pid: int, version: str
     ) -> None:
         row = (session, worker_id, host, pid, version)
-        await self._at_once(lambda db: postgres_verbs.open_session(db, row))
+        await self._at_once(lambda db: postgres_sessions.open_session(db, row))
 
     async def renew(self, session: str) -> None:
-        await self._at_once(lambda db: postgres_verbs.renew(db, session))
+        await self._at_once(lambda db: postgres_sessions.renew(db, session))
 
     async def end_session(self, session: str) -> None:
-        await self._at_once(lambda db: postgres_verbs.end_session(db, session))
+        await self._at_once(lambda db: postgres_sessions.end_session(db, session))
 
     async def peers(self) -> list[PeerBeat]:
-        return await self._at_once(postgres_verbs.peers)
+        return await self._at_once(postgres_sessions.peers)
 
     async def mark_lost(self, session: str, seen_beat: int | None) -> bool:
-        return await self._at_once(lambda db: postgres_verbs.mark_lost(db, session, seen_beat))
+        return await self._at_once(lambda db: postgres_sessions.mark_lost(db, session, seen_beat))
 
     async def lost_sessions(self) -> list[str]:
-        return await self._at_once(postgres_verbs.lost_sessions)
+        return await self._at_once(postgres_sessions.lost_sessions)
 
     async def claim(self, session: str, asked: Sequence[Asked], room: Room, plan: Plan) -> Claim:
         return await self._write(lambda db: postgres_claim.claim(db, session, asked, room, plan))

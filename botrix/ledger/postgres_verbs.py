@@ -15,7 +15,6 @@ from botrix.errors import SessionLost
 from botrix.ledger.ledger import (
     DirectoryRow,
     Due,
-    PeerBeat,
     Placed,
     Recorded,
     Submission,
@@ -239,56 +238,8 @@ async def _earlier(db: Db, keyed: Sequence[Submission]) -> dict[str, Submitted]:
     return found
 
 
-async def open_session(db: Db, row: tuple[str, str, str, int, str]) -> None:
-    await db.execute(
-        "INSERT INTO sessions (id, worker_id, host, pid, version, started_at)"
-        f" VALUES ($1, $2, $3, $4, $5, {NOW}) ON CONFLICT DO NOTHING",
-        *row,
-    )
-
-
-async def renew(db: Db, session: str) -> None:
-    done = await db.execute(
-        "UPDATE sessions SET beat = beat + 1 WHERE id = $1 AND status || '' = 'live'", session
-    )
-    if done != "UPDATE 1":
-        raise lost(session)
-
-
 def lost(session: str) -> SessionLost:
     return SessionLost(f"session {session} was declared lost; the worker starts a new one")
-
-
-async def end_session(db: Db, session: str) -> None:
-    await db.execute(
-        f"UPDATE sessions SET status = 'ended', ended_at = {NOW}"
-        " WHERE id = $1 AND status || '' = 'live'",
-        session,
-    )
-
-
-async def peers(db: Db) -> list[PeerBeat]:
-    rows = await db.fetch(
-        "SELECT id, worker_id, host, pid, beat FROM sessions WHERE status = 'live'"
-    )
-    return [PeerBeat(*row) for row in rows]
-
-
-async def mark_lost(db: Db, session: str, seen_beat: int | None) -> bool:
-    done = await db.execute(
-        f"UPDATE sessions SET status = 'lost', ended_at = {NOW} WHERE id = $1"
-        " AND status || '' = 'live' AND ($2::bigint IS NULL OR beat = $2)",
-        session,
-        seen_beat,
-    )
-    return done == "UPDATE 1"
-
-
-async def lost_sessions(db: Db) -> list[str]:
-    rows = await db.fetch(
-        f"SELECT id FROM sessions WHERE status IN ('lost', 'ended') AND ended_at > {NOW} - 86400"
-    )
-    return [row["id"] for row in rows]
 
 
 async def rename(db: Db, session: str, account: LeasedAccount, person: Person) -> bool:

@@ -14,7 +14,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from botrix.ledger import postgres_claim, postgres_verbs, sqlite_claim, sqlite_verbs
+from botrix.ledger import (
+    postgres_claim,
+    postgres_sessions,
+    postgres_verbs,
+    sqlite_claim,
+    sqlite_verbs,
+)
 from botrix.ledger.ledger import Asked, Room, Submission
 from botrix.ledger.migrate import upgrade
 from botrix.ledger.postgres import _PLANNER
@@ -175,9 +181,9 @@ async def _every_verb_on_postgres(db: Any) -> None:
     await postgres_claim.held(db, "s0")
     recorded = await postgres_verbs.record(db, "s0", _RESULTS)
     assert recorded.accepted == len(_RESULTS)
-    await postgres_verbs.renew(db, "s0")
-    await postgres_verbs.peers(db)
-    await postgres_verbs.lost_sessions(db)
+    await postgres_sessions.renew(db, "s0")
+    await postgres_sessions.peers(db)
+    await postgres_sessions.lost_sessions(db)
     assert (await postgres_verbs.free(db, 500)).more
     assert (await postgres_verbs.due(db, 500)).placed
     await postgres_verbs.fetch(db, 500)
