@@ -17,6 +17,10 @@ DEFAULT_DIRECTORY = "local"
 MAX_ACCOUNTS = 1_000_000
 SLICE = 500
 """At most so many accounts of one job are taken by one claim."""
+SUSPECT = 2
+"""An account whose session was lost so often is claimed alone: it may be what kills workers."""
+POISON = 3
+"""The loss at which an account is set aside."""
 
 
 class Lane(StrEnum):
@@ -82,7 +86,7 @@ JOB_TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.PENDING: frozenset({JobStatus.RUNNING, JobStatus.CANCELLING}),
     JobStatus.RUNNING: frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLING}),
     JobStatus.CANCELLING: frozenset({JobStatus.CANCELLED}),
-    JobStatus.FAILED: frozenset({JobStatus.RUNNING}),
+    JobStatus.FAILED: frozenset({JobStatus.RUNNING, JobStatus.COMPLETED}),
     JobStatus.COMPLETED: frozenset(),
     JobStatus.CANCELLED: frozenset(),
 }
@@ -103,9 +107,30 @@ ACCOUNT_TRANSITIONS: dict[AccountStatus, frozenset[AccountStatus]] = {
     AccountStatus.FAILED: frozenset({AccountStatus.PLANNED, AccountStatus.CREATED}),
     AccountStatus.CREATED: frozenset({AccountStatus.DELETED}),
     AccountStatus.EXISTING: frozenset(),
-    AccountStatus.CANCELLED: frozenset(),
+    AccountStatus.CANCELLED: frozenset({AccountStatus.DELETED}),
     AccountStatus.DELETED: frozenset(),
 }
+
+
+class Happening(StrEnum):
+    """What the history of a job notes beside the states that accounts went into.
+
+    leased: once more, after the first lease. lost, freed: the lease ended with its session, which
+    was declared lost or ended by itself. refused: a result of a lease that was no longer held.
+    put back: the line had lost the job. landed late, removed: found by the reconciler.
+    """
+
+    LEASED = "leased"
+    LOST = "lost"
+    FREED = "freed"
+    REFUSED = "refused"
+    RENAMED = "renamed"
+    PUT_BACK = "put back"
+    CANCEL = "cancel asked"
+    RETRY = "retry asked"
+    LANDED = "landed late"
+    REMOVED = "removed"
+    LOOKED = "looked again"
 
 
 def tag_of(job_id: str, index: int) -> str:

@@ -57,6 +57,8 @@ def _again(
     counted = outcome.counted or account.attempt >= _PATIENCE
     if counted and account.tries_left <= 1 and not account.find_only:
         return _result(account, outcome, AccountStatus.FAILED)
+    if account.find_only and account.attempt >= _PATIENCE and status is AccountStatus.UNSURE:
+        return _result(account, outcome, AccountStatus.CANCELLED)
     delay = backoff.delay(account.tries_used if counted else account.attempt - 1, rng)
     delay = max(delay, outcome.retry_after or 0.0)
     return _result(account, outcome, status, delay=delay, counted=counted)

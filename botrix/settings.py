@@ -39,6 +39,11 @@ class Settings:
     log_level: str = "INFO"
 
     @property
+    def settled(self) -> float:
+        """After so many seconds no call of a lease that was given up can land any more."""
+        return self.lease + self.request_timeout
+
+    @property
     def sealing_key_file(self) -> Path:
         return self.data / "sealing.key"
 

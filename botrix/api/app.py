@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 
@@ -13,12 +13,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from botrix import __version__
-from botrix.api import accounts, generate, imports, jobs, system
+from botrix.api import accounts, generate, history, imports, jobs, system
 from botrix.api.body import Door
 from botrix.api.door import Here
 from botrix.api.problems import add_handlers
 from botrix.api.submitting import Submitting
-from botrix.errors import LedgerDown, SettingsError
+from botrix.errors import BotrixError, LedgerDown, SettingsError
 from botrix.ledger.engine import create_engine
 from botrix.ledger.imports import sweep
 from botrix.ledger.queries import Queries
@@ -26,15 +26,20 @@ from botrix.log import set_up
 from botrix.services import Services
 from botrix.settings import Settings
 
+_log = logging.getLogger(__name__)
 
-def create_app(settings: Settings) -> FastAPI:
-    """Opens ledger and line when it starts, and closes them when it stops."""
+
+def create_app(
+    settings: Settings, failed: Callable[[BaseException], None] | None = None
+) -> FastAPI:
+    """Opens ledger and line when it starts, and closes them when it stops. failed: told what a
+    background part died of, so that the process can end."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with Services(settings) as services:
             queries = Queries(create_engine(settings.ledger_url))
-            submitting = Submitting(services.ledger, services.line)
+            submitting = Submitting(services.ledger, services.line, failed or _tell)
             submitting.start()
             app.state.here = Here(services, queries, submitting)
             sweeping = asyncio.create_task(_sweep_imports(queries))
@@ -52,11 +57,15 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for noun in (generate, imports, jobs, accounts, system):
+    for noun in (generate, imports, jobs, accounts, history, system):
         app.include_router(noun.router)
     add_handlers(app)
     app.add_middleware(Door)
     return app
+
+
+def _tell(error: BaseException) -> None:
+    _log.error("a part failed: %r", error, exc_info=error)
 
 
 async def _sweep_imports(queries: Queries) -> None:
@@ -75,8 +84,18 @@ def serve(settings: Settings) -> None:
         )
     set_up(settings.log_level)
     logging.getLogger("uvicorn.error").setLevel("WARNING")
+    died: list[BaseException] = []
+
+    def failed(error: BaseException) -> None:
+        _tell(error)
+        died.append(error)
+        server.should_exit = True
+
     config = uvicorn.Config(
-        create_app(settings), settings.host, settings.port,
+        create_app(settings, failed), settings.host, settings.port,
         access_log=False, log_config=None, timeout_graceful_shutdown=10, server_header=False,
     )  # fmt: skip
-    uvicorn.Server(config).run()
+    server = uvicorn.Server(config)
+    server.run()
+    if died:
+        raise BotrixError(f"the API ended, since a part of it failed: {died[0]!r}")

@@ -30,7 +30,8 @@ class BadRowView(BaseModel):
 
 
 class JobView(BaseModel):
-    """A job; the counts add up to `count` once it is final."""
+    """A job; the counts add up to `count` once it is final. provisional: what failed or was
+    cancelled will be looked for once more, since a call may have landed late."""
 
     id: str
     status: JobStatus
@@ -49,6 +50,7 @@ class JobView(BaseModel):
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None
+    provisional: bool
 
 
 class ImportView(JobView):
@@ -79,6 +81,20 @@ class AccountView(BaseModel):
     updated_at: datetime
 
 
+class HappeningView(BaseModel):
+    """Something that happened to a job, or to one of its accounts. worker and session: whose it
+    was."""
+
+    at: datetime
+    what: str
+    account: str | None = None
+    attempt: int | None = None
+    session: str | None = None
+    worker: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+
+
 class Page(BaseModel, Generic[T]):
     """`next` is the cursor of the page that follows, or null."""
 
@@ -96,9 +112,9 @@ class Revealed(BaseModel):
 
 def job_view(row: dict[str, Any]) -> dict[str, Any]:
     """From a row of the ledger."""
-    view = {**row, "priority": row["lane"]}
+    view = {**row, "priority": row["lane"], "provisional": row["provisional_since"] is not None}
     for name in ("created_at", "updated_at", "finished_at"):
-        view[name] = _time(row[name])
+        view[name] = time_of(row[name])
     return view
 
 
@@ -110,9 +126,10 @@ def account_view(row: dict[str, Any]) -> dict[str, Any]:
         "id": ident,
         "index": row["idx"],
         "revealed": row["revealed_at"] is not None,
-        "updated_at": _time(row["updated_at"]),
+        "updated_at": time_of(row["updated_at"]),
     }
 
 
-def _time(seconds: float | None) -> datetime | None:
+def time_of(seconds: float | None) -> datetime | None:
+    """A time of the ledger, which counts seconds."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

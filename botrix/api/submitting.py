@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import time
+from collections.abc import Callable
 
 from botrix.errors import LineDown
 from botrix.ledger.ledger import Ledger, Submission, Submitted
@@ -25,14 +26,22 @@ _Waiting = tuple[Submission, "asyncio.Future[Submitted]"]
 class Submitting:
     """Start it once; `submit` from any number of requests."""
 
-    def __init__(self, ledger: Ledger, line: Line) -> None:
+    def __init__(self, ledger: Ledger, line: Line, failed: Callable[[BaseException], None]) -> None:
+        """failed: told what the background part died of; nothing can be submitted from then on."""
         self._ledger = ledger
         self._line = line
+        self._failed = failed
         self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="submitting")
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._failed(error)
 
     async def close(self) -> None:
         if self._task is not None:
@@ -46,7 +55,10 @@ class Submitting:
         return await future
 
     async def announce(self, jobs: list[tuple[NewJob, int]]) -> None:
-        """Into the line, with the status `pending`."""
+        """Into the line, with the status `pending`. Not while it is down: that would cost each
+        caller a time-out, and the dispatcher pushes what was not pushed."""
+        if not self._line.up:
+            return
         try:
             await self._line.publish([_pending(job) for job, _ in jobs])
             await self._line.push([Placing(job.id, place, job.lane) for job, place in jobs])

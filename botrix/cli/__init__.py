@@ -19,6 +19,7 @@ _COMMANDS = {
     "import": "botrix.cli.jobs",
     "jobs": "botrix.cli.jobs",
     "accounts": "botrix.cli.jobs",
+    "explain": "botrix.cli.explain",
     "workers": "botrix.cli.jobs",
     "directory": "botrix.cli.directories",
 }
@@ -50,6 +51,7 @@ _HELP = {
     "import": "Hand in a roster (CSV or NDJSON).",
     "jobs": "List jobs, or show one.",
     "accounts": "List accounts.",
+    "explain": "Tell what happened to a job or an account, and why.",
     "workers": "List the live workers.",
     "directory": "Add, list or check directories.",
     "migrate": "Bring the ledger to the newest schema.",

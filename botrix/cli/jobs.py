@@ -16,14 +16,14 @@ _FINAL = ("completed", "failed", "cancelled")
 _DONE = ("created", "existing", "failed", "cancelled", "deleted")
 _JOB_COLUMNS = ("id", "status", "priority", "directory", "count", *_DONE[:4])
 
-_url = click.option(
+api_url = click.option(
     "--url",
     default="http://127.0.0.1:8080",
     envvar="BOTRIX_URL",
     show_default=True,
     help="The API.",
 )
-_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
+for_programs = click.option("--json", "as_json", is_flag=True, help="For programs.")
 _watch = click.option("--watch", is_flag=True, help="Stay until the job is final.")
 _directory = click.option("--directory", help="Where to create them (local).")
 _priority = click.option("--priority", type=click.Choice(["high", "normal", "low"]))
@@ -35,8 +35,8 @@ _priority = click.option("--priority", type=click.Choice(["high", "normal", "low
 @_directory
 @_priority
 @_watch
-@_url
-@_json
+@api_url
+@for_programs
 def generate(url: str, watch: bool, as_json: bool, **asked: Any) -> None:
     """Ask for N accounts."""
     api = Api(url)
@@ -49,8 +49,8 @@ def generate(url: str, watch: bool, as_json: bool, **asked: Any) -> None:
 @_directory
 @_priority
 @_watch
-@_url
-@_json
+@api_url
+@for_programs
 def import_(file: Path, url: str, watch: bool, as_json: bool, strict: bool, **asked: Any) -> None:
     """Hand in a roster (CSV or NDJSON)."""
     api = Api(url)
@@ -68,8 +68,8 @@ def import_(file: Path, url: str, watch: bool, as_json: bool, strict: bool, **as
 @click.argument("job_id", required=False)
 @click.option("--status", help="Only jobs in this state.")
 @click.option("--limit", default=50, show_default=True)
-@_url
-@_json
+@api_url
+@for_programs
 def jobs(job_id: str | None, status: str | None, limit: int, url: str, as_json: bool) -> None:
     """List jobs, newest first, or show one."""
     api = Api(url)
@@ -84,8 +84,8 @@ def jobs(job_id: str | None, status: str | None, limit: int, url: str, as_json: 
 @click.option("--job", help="Only the accounts of this job.")
 @click.option("--status", help="Only accounts in this state.")
 @click.option("--limit", default=50, show_default=True)
-@_url
-@_json
+@api_url
+@for_programs
 def accounts(job: str | None, status: str | None, limit: int, url: str, as_json: bool) -> None:
     """List accounts; passwords are no part of them."""
     path = f"/api/jobs/{job}/accounts" if job else "/api/accounts"
@@ -94,8 +94,8 @@ def accounts(job: str | None, status: str | None, limit: int, url: str, as_json:
 
 
 @click.command()
-@_url
-@_json
+@api_url
+@for_programs
 def workers(url: str, as_json: bool) -> None:
     """List the live workers."""
     columns = ("worker_id", "status", "current_job", "jobs_processed", "jobs_failed")

@@ -43,11 +43,14 @@ class Whose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What `find` saw under a name; `unsure` means that the directory did not tell."""
+    """What `find` saw under a name; `unsure` means that the directory did not tell: `counted` is
+    then whether that uses up a call, and retry_after how many seconds it asks to wait."""
 
     whose: Whose
     entry_id: str | None = None
     detail: str | None = None
+    counted: bool = True
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+_WITHIN = 10.0
+"""Seconds for a connection or a statement; a database that takes longer counts as down."""
+
 
 class now(FunctionElement[float]):  # noqa: N801  named as the SQL function that it is
     """The clock of the database, in seconds since 1970."""
@@ -39,7 +42,10 @@ def create_engine(url: str) -> AsyncEngine:
         sa.event.listen(engine.sync_engine, "begin", _begin_immediate)
         return engine
     url = f"postgresql+asyncpg:{url.partition(':')[2]}"
-    return create_async_engine(url, pool_pre_ping=True, pool_size=5, hide_parameters=True)
+    return create_async_engine(
+        url, pool_pre_ping=True, pool_size=5, pool_timeout=_WITHIN, hide_parameters=True,
+        connect_args={"timeout": _WITHIN, "command_timeout": _WITHIN},
+    )  # fmt: skip
 
 
 def _prepare(connection: Any, _record: Any) -> None:

@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from botrix.model import JobState, Lane, LeasedAccount, NewJob, Person, PlannedAccount, Result
+from botrix.model import (
+    AccountStatus,
+    Happening,
+    JobState,
+    Lane,
+    LeasedAccount,
+    NewJob,
+    Person,
+    PlannedAccount,
+    Result,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +107,8 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """placed: jobs of which something became claimable; jobs: those that a cancellation moved;
-    more: the limit cut it short, so ask again at once."""
+    """placed: jobs of which something became claimable; jobs: those that a cancellation or a
+    poisonous account moved; more: the limit cut it short, so ask again at once."""
 
     placed: list[Placed] = field(default_factory=list)
     jobs: list[JobState] = field(default_factory=list)
@@ -114,6 +124,24 @@ class PeerBeat:
     host: str
     pid: int
     beat: int
+
+
+@dataclass(frozen=True, slots=True)
+class Provisional:
+    """A final job whose failed and cancelled accounts are to be looked for once more. since: set
+    by the session that looks now; nobody else takes the job up until as long has passed again."""
+
+    job_id: str
+    tenant_id: str
+    directory: str
+    since: float
+
+
+LANDED = {
+    AccountStatus.CREATED: (AccountStatus.FAILED, Happening.LANDED),
+    AccountStatus.DELETED: (AccountStatus.CANCELLED, Happening.REMOVED),
+}
+"""By what an account that landed late becomes: what it was, and what its history says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +170,16 @@ class Ledger(Protocol):
     """See the module's docstring. `first_results` gives a JSON array of objects: index, username,
     status, reason; never a secret. `rename` gives a leased account another name, before its next
     call; False where the lease is no longer ours. `limit` bounds the rows that one call touches;
-    the entries that one claim asks for have distinct ids."""
+    the entries that one claim asks for have distinct ids.
+
+    refused only notes results that came from a lost session, for the history.
+    places gives those of the jobs that there are.
+    suspects tells whether an account waits whose session was lost twice; claim_suspect leases one
+    where the session holds nothing else. look_again takes up the job that is provisional for
+    longest, but at least `settled` seconds; provisional pages through its failed and cancelled
+    accounts (find_only: cancelled) that a call may have been made for; landed records those that
+    were found there after all (created, or deleted again); looked_again ends it, or leaves it for
+    another time."""
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]: ...
 
@@ -170,6 +207,20 @@ class Ledger(Protocol):
 
     async def record(self, session: str, results: Sequence[Result]) -> Recorded: ...
 
+    async def refused(self, session: str, results: Sequence[Result]) -> None: ...
+
+    async def suspects(self) -> bool: ...
+
+    async def claim_suspect(self, session: str) -> LeasedAccount | None: ...
+
+    async def look_again(self, session: str, settled: float) -> Provisional | None: ...
+
+    async def provisional(self, job_id: str, after: int, limit: int) -> list[LeasedAccount]: ...
+
+    async def landed(self, session: str, results: Sequence[Result]) -> Recorded: ...
+
+    async def looked_again(self, session: str, job: Provisional, *, done: bool) -> None: ...
+
     async def free(self, limit: int) -> Due: ...
 
     async def due(self, limit: int) -> Due: ...
@@ -177,6 +228,8 @@ class Ledger(Protocol):
     async def fetch(self, limit: int) -> list[Placed]: ...
 
     async def passed_by(self, lane: Lane, head: int | None, limit: int) -> list[Placed]: ...
+
+    async def places(self, jobs: Sequence[str]) -> dict[str, int | None]: ...
 
     async def put_back(self, seen: Mapping[str, int]) -> list[Placed]: ...
 

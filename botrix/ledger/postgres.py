@@ -17,7 +17,13 @@ from typing import Any, TypeVar
 import asyncpg
 
 from botrix.errors import LedgerDown, LedgerError, OutcomeUnknown, SessionLost, SettingsError
-from botrix.ledger import postgres_claim, postgres_sessions, postgres_verbs
+from botrix.ledger import (
+    postgres_claim,
+    postgres_dispatch,
+    postgres_reconcile,
+    postgres_sessions,
+    postgres_verbs,
+)
 from botrix.ledger.ledger import (
     Asked,
     Claim,
@@ -26,12 +32,13 @@ from botrix.ledger.ledger import (
     PeerBeat,
     Placed,
     Plan,
+    Provisional,
     Recorded,
     Room,
     Submission,
     Submitted,
 )
-from botrix.ledger.postgres_verbs import Db
+from botrix.ledger.postgres_rows import Db
 from botrix.model import Lane, LeasedAccount, Person, Result
 
 T = TypeVar("T")
@@ -107,20 +114,46 @@ class PostgresLedger:
     async def record(self, session: str, results: Sequence[Result]) -> Recorded:
         return await self._at_once(lambda db: postgres_verbs.record(db, session, results))
 
+    async def refused(self, session: str, results: Sequence[Result]) -> None:
+        await self._at_once(lambda db: postgres_verbs.refused(db, session, results))
+
+    async def suspects(self) -> bool:
+        return await self._at_once(postgres_claim.suspects)
+
+    async def claim_suspect(self, session: str) -> LeasedAccount | None:
+        return await self._write(lambda db: postgres_claim.claim_suspect(db, session))
+
+    async def look_again(self, session: str, settled: float) -> Provisional | None:
+        return await self._write(lambda db: postgres_reconcile.look_again(db, session, settled))
+
+    async def provisional(self, job_id: str, after: int, limit: int) -> list[LeasedAccount]:
+        return await self._at_once(
+            lambda db: postgres_reconcile.provisional(db, job_id, after, limit)
+        )
+
+    async def landed(self, session: str, results: Sequence[Result]) -> Recorded:
+        return await self._write(lambda db: postgres_reconcile.landed(db, session, results))
+
+    async def looked_again(self, session: str, job: Provisional, *, done: bool) -> None:
+        await self._write(lambda db: postgres_reconcile.looked_again(db, session, job, done=done))
+
     async def free(self, limit: int) -> Due:
-        return await self._write(lambda db: postgres_verbs.free(db, limit))
+        return await self._write(lambda db: postgres_dispatch.free(db, limit))
 
     async def due(self, limit: int) -> Due:
-        return await self._write(lambda db: postgres_verbs.due(db, limit))
+        return await self._write(lambda db: postgres_dispatch.due(db, limit))
 
     async def fetch(self, limit: int) -> list[Placed]:
-        return await self._at_once(lambda db: postgres_verbs.fetch(db, limit))
+        return await self._at_once(lambda db: postgres_dispatch.fetch(db, limit))
 
     async def passed_by(self, lane: Lane, head: int | None, limit: int) -> list[Placed]:
-        return await self._at_once(lambda db: postgres_verbs.passed_by(db, lane, head, limit))
+        return await self._at_once(lambda db: postgres_dispatch.passed_by(db, lane, head, limit))
+
+    async def places(self, jobs: Sequence[str]) -> dict[str, int | None]:
+        return await self._at_once(lambda db: postgres_dispatch.places(db, jobs))
 
     async def put_back(self, seen: Mapping[str, int]) -> list[Placed]:
-        return await self._at_once(lambda db: postgres_verbs.put_back(db, seen))
+        return await self._at_once(lambda db: postgres_dispatch.put_back(db, seen))
 
     async def first_results(self, job_id: str, limit: int) -> bytes:
         return await self._at_once(lambda db: postgres_verbs.first_results(db, job_id, limit))

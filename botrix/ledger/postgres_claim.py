@@ -11,19 +11,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from botrix.ledger.ledger import Asked, Claim, Plan, Room, Ruling, Verdict
-from botrix.ledger.postgres_verbs import INSERT_JOBS, NOW, Db, job_columns, lost
+from botrix.ledger.notes import Note
+from botrix.ledger.postgres_history import note
+from botrix.ledger.postgres_rows import NOW, Db, lost
+from botrix.ledger.postgres_verbs import INSERT_JOBS, job_columns
 from botrix.ledger.slices import (
     ACCOUNT_COLUMNS,
+    CLAIMABLE,
     JOB_COLUMNS,
+    SUSPECTED,
     JobRow,
     Move,
     Slices,
     known_raw,
     leased,
 )
-from botrix.model import SLICE, LeasedAccount, NewJob, PlannedAccount
+from botrix.model import SLICE, Happening, LeasedAccount, NewJob, PlannedAccount
 
-_LIVE = "SELECT status FROM sessions WHERE id = $1 FOR SHARE"
+LIVE = "SELECT status FROM sessions WHERE id = $1 FOR SHARE"
 _DIRECTORIES = """
 SELECT DISTINCT u.tenant_id, u.name FROM unnest($1::text[], $2::text[]) u (tenant_id, name),
 LATERAL (SELECT 1 FROM directories d WHERE d.tenant_id = u.tenant_id AND d.name = u.name) d
@@ -41,22 +46,22 @@ SELECT j.* FROM unnest($1::text[]) u (id), LATERAL (
 OPEN_ACCOUNTS = f"""
 SELECT a.* FROM unnest($1::text[]) WITH ORDINALITY u (id, n), LATERAL (
   SELECT {ACCOUNT_COLUMNS} FROM jobs j, accounts a WHERE j.id = u.id AND a.job_id = u.id
-    AND a.status IN ('planned', 'unsure') AND a.not_before <= {NOW}
+    AND {CLAIMABLE} AND a.not_before <= {NOW}
     AND (j.status || '' <> 'cancelling' OR a.status = 'unsure')
   ORDER BY a.not_before, a.idx LIMIT {SLICE}) a
 ORDER BY u.n LIMIT $2
 """
 LEASE = f"""
-UPDATE accounts a SET status = 'leased', session_id = $1, attempt = a.attempt + 1,
-  updated_at = {NOW}
+UPDATE accounts a SET status = 'leased', session_id = $1, last_session = $1,
+  attempt = a.attempt + 1, updated_at = {NOW}
 FROM unnest($2::text[], $3::int[]) u (job_id, idx)
 WHERE a.job_id = u.job_id AND a.idx = u.idx
 """
 _INSERT = f"""
 INSERT INTO accounts (job_id, idx, tenant_id, status, username, email, given_name, family_name,
-                      display_name, sealed, session_id, attempt, updated_at)
+                      display_name, sealed, session_id, last_session, attempt, updated_at)
 SELECT u.job_id, u.idx, u.tenant_id, 'leased', u.username, u.email, u.given_name, u.family_name,
-       u.display_name, u.sealed, $1, 1, {NOW}
+       u.display_name, u.sealed, $1, $1, 1, {NOW}
 FROM unnest($2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
             $9::text[], $10::bytea[])
      u (job_id, idx, tenant_id, username, email, given_name, family_name, display_name, sealed)
@@ -72,7 +77,7 @@ FROM unnest($1::text[], $2::int[], $3::bool[]) u (id, next_index, touched)
 CROSS JOIN LATERAL (
   SELECT CASE WHEN u.touched THEN (
     SELECT a.not_before FROM accounts a WHERE a.job_id = u.id
-      AND a.status IN ('planned', 'unsure') ORDER BY a.not_before, a.idx LIMIT 1) END AS opens) o
+      AND {CLAIMABLE} ORDER BY a.not_before, a.idx LIMIT 1) END AS opens) o
 WHERE j.id = u.id
 RETURNING j.id, j.place
 """
@@ -80,11 +85,28 @@ HELD = f"""
 SELECT {ACCOUNT_COLUMNS} FROM accounts a, LATERAL (SELECT * FROM jobs j WHERE j.id = a.job_id) j
 WHERE a.session_id = $1
 """
+SUSPECT = f"""
+SELECT a.job_id, a.idx FROM accounts a,
+LATERAL (SELECT * FROM jobs j WHERE j.id = a.job_id) j
+WHERE {SUSPECTED} AND a.not_before <= {NOW} AND j.status || '' IN ('running', 'cancelling')
+  AND NOT j.paused ORDER BY a.not_before LIMIT 1
+"""
+_LEASE_SUSPECT = f"""
+WITH job AS MATERIALIZED (
+  SELECT j.* FROM jobs j WHERE j.id = $2 FOR UPDATE SKIP LOCKED
+), a AS (
+  UPDATE accounts a SET status = 'leased', session_id = $1, last_session = $1,
+    attempt = a.attempt + 1, updated_at = {NOW}
+  FROM job WHERE a.job_id = $2 AND a.idx = $3 AND a.status || '' IN ('planned', 'unsure')
+  RETURNING a.*
+)
+SELECT {ACCOUNT_COLUMNS} FROM a, job j
+"""
 
 
 async def claim(db: Db, session: str, asked: Sequence[Asked], room: Room, plan: Plan) -> Claim:
     """Rules on each entry in order, and leases accounts to the session as far as there is room."""
-    if await db.fetchval(_LIVE, session) != "live":
+    if await db.fetchval(LIVE, session) != "live":
         raise lost(session)
     refused = await _enter_raw(db, [one.raw for one in asked if one.raw is not None])
     rows = await _job_rows(db, LOCK, [one.id for one in asked])
@@ -101,9 +123,30 @@ async def claim(db: Db, session: str, asked: Sequence[Asked], room: Room, plan: 
     return slices.placed(await _move(db, slices.moves))
 
 
+async def suspects(db: Db) -> bool:
+    return await db.fetchrow(SUSPECT) is not None
+
+
+async def claim_suspect(db: Db, session: str) -> LeasedAccount | None:
+    """One account whose session was lost twice, if this session holds nothing else."""
+    if await db.fetchval(LIVE, session) != "live":
+        raise lost(session)
+    if await db.fetchval("SELECT 1 FROM accounts WHERE session_id = $1 LIMIT 1", session):
+        return None
+    found = await db.fetchrow(SUSPECT)
+    if found is None:
+        return None
+    row = await db.fetchrow(_LEASE_SUSPECT, session, found["job_id"], found["idx"])
+    if row is None:  # another worker is at its job
+        return None
+    account = leased(row, bump=0)
+    await note(db, [Note(*account.key, Happening.LEASED, account.attempt, session)])
+    return account
+
+
 async def held(db: Db, session: str) -> list[LeasedAccount]:
     """What is leased to a session; each must be looked for first, its claim's answer was lost."""
-    return [leased(row, bump=0, find_first=True) for row in await db.fetch(HELD, session)]
+    return [leased(row, bump=0) for row in await db.fetch(HELD, session)]
 
 
 async def _job_rows(db: Db, sql: str, ids: Sequence[str]) -> dict[str, JobRow]:
@@ -160,6 +203,8 @@ async def _write(db: Db, session: str, slices: Slices) -> None:
     if slices.again:
         again = slices.again
         await db.execute(LEASE, session, [a.job_id for a in again], [a.index for a in again])
+        later = [a for a in again if a.attempt > 1]
+        await note(db, [Note(*a.key, Happening.LEASED, a.attempt, session) for a in later])
     if slices.new:
         await db.execute(_INSERT, session, *_new_columns(slices.new))
 

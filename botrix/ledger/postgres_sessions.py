@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from botrix.ledger.ledger import PeerBeat
-from botrix.ledger.postgres_verbs import NOW, Db, lost
+from botrix.ledger.postgres_rows import NOW, Db, lost
 
 
 async def open_session(db: Db, row: tuple[str, str, str, int, str]) -> None:

@@ -6,35 +6,14 @@ the database, in seconds since 1970.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
-import asyncpg
-
-from botrix.errors import SessionLost
-from botrix.ledger.ledger import (
-    DirectoryRow,
-    Due,
-    Placed,
-    Recorded,
-    Submission,
-    Submitted,
-)
-from botrix.model import JobState, JobStatus, Lane, LeasedAccount, NewJob, Person, Result
-
-if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
-
-    Db: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
-else:
-    Db = Any
-
-NOW = "extract(epoch FROM clock_timestamp())::float8"
-JOB = (
-    "j.id, j.tenant_id, j.status, j.lane, j.directory, j.count, j.created, j.existing, j.failed,"
-    " j.cancelled, j.deleted, j.retried"
-)
-_SUM = "j.created + j.existing + j.failed + j.cancelled + j.deleted"
+from botrix.ledger.ledger import DirectoryRow, Recorded, Submission, Submitted
+from botrix.ledger.notes import of_result
+from botrix.ledger.postgres_history import note
+from botrix.ledger.postgres_rows import JOB, NOW, SUM, Db, job_state, lost
+from botrix.model import Happening, LeasedAccount, NewJob, Person, Result
 
 INSERT_JOBS = f"""
 INSERT INTO jobs (id, tenant_id, source, lane, directory, template, tries, count, place,
@@ -60,7 +39,7 @@ LATERAL (SELECT fingerprint, job_id FROM idempotency_keys k
          WHERE k.tenant_id = u.tenant_id AND k.key = u.key) k
 """
 _OVER = (  # by the row as it is when it is locked, not as the statement first saw it
-    f"{_SUM} + t.created + t.existing + t.failed + t.cancelled = j.count"
+    f"{SUM} + t.created + t.existing + t.failed + t.cancelled = j.count"
     " AND j.status IN ('running', 'cancelling')"
 )
 RECORD = f"""
@@ -85,7 +64,12 @@ WITH live AS MATERIALIZED (
   FROM given g
   WHERE a.job_id = g.job_id AND a.idx = g.idx AND a.attempt = g.attempt
     AND coalesce(a.session_id, '') = $1 AND a.status || '' = 'leased'
-  RETURNING a.job_id, a.idx, a.attempt, a.status, a.not_before, g.counted
+  RETURNING a.tenant_id, a.job_id, a.idx, a.attempt, a.status, a.not_before, a.reason, a.detail,
+    g.counted
+), noted AS (
+  INSERT INTO history (tenant_id, job_id, idx, at, what, attempt, session_id, reason, detail)
+  SELECT tenant_id, job_id, idx, {NOW}, status, attempt, $1, reason, detail FROM hit
+  WHERE status <> 'created' OR reason IS NOT NULL
 ), tally AS MATERIALIZED (
   SELECT job_id, array_agg(idx) AS hits, array_agg(attempt) AS attempts,
     count(*) FILTER (WHERE status = 'created') AS created,
@@ -104,94 +88,29 @@ UPDATE jobs j SET
                 WHEN j.failed + t.failed > 0 THEN 'failed' ELSE 'completed' END,
   place = CASE WHEN {_OVER} THEN NULL ELSE j.place END,
   due_at = CASE WHEN {_OVER} THEN NULL ELSE least(j.due_at, t.due) END,
-  finished_at = CASE WHEN {_OVER} THEN {NOW} ELSE j.finished_at END
+  finished_at = CASE WHEN {_OVER} THEN {NOW} ELSE j.finished_at END,
+  provisional_since = CASE WHEN {_OVER} AND j.failed + t.failed + j.cancelled + t.cancelled > 0
+                           THEN {NOW} ELSE j.provisional_since END
 FROM tally t WHERE j.id = t.job_id
 RETURNING {JOB}, t.hits, t.attempts
 """
 RENAME = f"""
-UPDATE accounts SET username = $5, email = $6, given_name = $7, family_name = $8,
-  display_name = $9, updated_at = {NOW}
-WHERE job_id = $1 AND idx = $2 AND coalesce(session_id, '') = $3 AND attempt = $4
-  AND status || '' = 'leased'
-  AND EXISTS (SELECT 1 FROM sessions s WHERE s.id = $3 AND s.status || '' = 'live')
+WITH job AS MATERIALIZED (SELECT j.id FROM jobs j WHERE j.id = $1 FOR KEY SHARE), renamed AS (
+  UPDATE accounts a SET username = $5, email = $6, given_name = $7, family_name = $8,
+    display_name = $9, updated_at = {NOW}
+  FROM job WHERE a.job_id = job.id AND a.idx = $2 AND coalesce(a.session_id, '') = $3
+    AND a.attempt = $4 AND a.status || '' = 'leased'
+    AND EXISTS (SELECT 1 FROM sessions s WHERE s.id = $3 AND s.status || '' = 'live')
+  RETURNING a.tenant_id)
+INSERT INTO history (tenant_id, job_id, idx, at, what, attempt, session_id, reason, detail)
+SELECT tenant_id, $1, $2, {NOW}, 'renamed', $4, $3, 'name taken', $10 FROM renamed
 """
-_LEASES_OF_THE_LOST = """
-SELECT DISTINCT a.job_id FROM (
-  SELECT a.job_id FROM accounts a, LATERAL (
-    SELECT 1 FROM sessions s WHERE s.id = a.session_id AND s.status || '' <> 'live') s
-  WHERE a.session_id IS NOT NULL LIMIT $1) a
-"""
-LOCK_JOBS = """
-SELECT j.id FROM (SELECT id FROM unnest($1::text[]) u (id) ORDER BY id) u,
-LATERAL (SELECT j.id FROM jobs j WHERE j.id = u.id FOR UPDATE SKIP LOCKED) j
-"""
-_FREE = f"""
-UPDATE accounts a SET status = 'unsure', session_id = NULL, not_before = 0, updated_at = {NOW},
-  crashes = a.crashes + CASE s.status WHEN 'lost' THEN 1 ELSE 0 END
-FROM sessions s
-WHERE a.session_id = s.id AND s.status <> 'live' AND (a.job_id, a.idx) IN (
-  SELECT a.job_id, a.idx FROM accounts a JOIN sessions s ON s.id = a.session_id
-  WHERE s.status || '' <> 'live' AND a.session_id IS NOT NULL AND a.job_id = ANY ($1::text[])
-  LIMIT $2)
-RETURNING a.job_id
-"""
-PLACE = """
-UPDATE jobs j SET place = nextval('place_sequence'), due_at = NULL
-FROM (SELECT id FROM unnest($1::text[]) u (id) ORDER BY id) u
-WHERE j.id = u.id AND coalesce(j.place, -1) = -1 AND NOT j.paused AND NOT j.importing
-  AND j.status || '' IN ('pending', 'running', 'cancelling')
-RETURNING j.id, j.place, j.lane
-"""
-DUE = f"""
-SELECT id, status FROM jobs WHERE due_at <= {NOW} AND place IS NULL AND NOT paused
-  AND NOT importing ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
-"""
-_CLAIMABLE = f"""
-SELECT u.id FROM unnest($1::text[]) u (id), LATERAL (
-  SELECT 1 FROM jobs j WHERE j.id = u.id AND (j.status || '' IN ('pending', 'running')
-    OR (j.status || '' = 'cancelling' AND EXISTS (
-      SELECT 1 FROM accounts a WHERE a.job_id = j.id AND a.status = 'unsure'
-      AND a.not_before <= {NOW}) AND NOT EXISTS (
-      SELECT 1 FROM accounts a WHERE a.job_id = j.id AND a.status = 'planned')))) j
-"""
-_SWEEP = f"""
-UPDATE accounts SET status = 'cancelled', reason = 'cancelled', updated_at = {NOW}
-WHERE job_id = $1 AND idx IN (
-  SELECT idx FROM accounts WHERE job_id = $1 AND status = 'planned' LIMIT $2)
-"""
-_SWEPT = f"""
-UPDATE jobs j SET cancelled = j.cancelled + $2, updated_at = {NOW},
-  status = CASE WHEN {_SUM} + $2 = j.count THEN 'cancelled' ELSE j.status END,
-  finished_at = CASE WHEN {_SUM} + $2 = j.count THEN {NOW} ELSE j.finished_at END,
-  due_at = CASE WHEN {_SUM} + $2 = j.count THEN NULL WHEN $3 THEN 0 ELSE (
-    SELECT min(a.not_before) FROM accounts a WHERE a.job_id = j.id AND a.status = 'unsure') END
-WHERE j.id = $1 RETURNING {JOB}
-"""
-PASSED_BY = """
-SELECT id, place FROM jobs WHERE lane = $1 AND place IS NOT NULL AND place < $2
-ORDER BY place LIMIT $3
-"""
-_PUT_BACK = """
-UPDATE jobs j SET place = nextval('place_sequence')
-FROM (SELECT id, place FROM unnest($1::text[], $2::bigint[]) u (id, place) ORDER BY id) u,
-LATERAL (SELECT j.id FROM jobs j WHERE j.id = u.id FOR UPDATE SKIP LOCKED) l
-WHERE j.id = l.id AND coalesce(j.place, -1) = u.place
-RETURNING j.id, j.place, j.lane
-"""
-
-
 _FIRST_RESULTS = """
 SELECT json_agg(json_build_object('index', a.idx, 'username', a.username, 'status', a.status,
                                   'reason', a.reason) ORDER BY a.idx)::text
 FROM (SELECT idx, username, status, reason FROM accounts WHERE job_id = $1
       ORDER BY idx LIMIT $2) a
 """
-
-
-def job_state(row: Iterable[Any]) -> JobState:
-    """From the columns of JOB, in their order (more may follow)."""
-    ident, tenant, status, lane, directory, *counts = tuple(row)[:12]
-    return JobState(ident, tenant, JobStatus(status), Lane(lane), directory, *counts)
 
 
 def job_columns(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:
@@ -238,16 +157,13 @@ async def _earlier(db: Db, keyed: Sequence[Submission]) -> dict[str, Submitted]:
     return found
 
 
-def lost(session: str) -> SessionLost:
-    return SessionLost(f"session {session} was declared lost; the worker starts a new one")
-
-
 async def rename(db: Db, session: str, account: LeasedAccount, person: Person) -> bool:
     key = (account.job_id, account.index, session, account.attempt)
     names = (
         person.username, person.email, person.given_name, person.family_name, person.display_name,
     )  # fmt: skip
-    return bool(await db.execute(RENAME, *key, *names) == "UPDATE 1")
+    detail = f"from {account.person.username} to {person.username}"
+    return bool(await db.execute(RENAME, *key, *names, detail) == "INSERT 0 1")
 
 
 async def record(db: Db, session: str, results: Sequence[Result]) -> Recorded:
@@ -262,6 +178,10 @@ async def record(db: Db, session: str, results: Sequence[Result]) -> Recorded:
         await _require_live(db, session)
     stale = [(r.job_id, r.index) for r in results if (r.job_id, r.index, r.attempt) not in accepted]
     return Recorded(len(accepted), stale, [job_state(row) for row in rows])
+
+
+async def refused(db: Db, session: str, results: Sequence[Result]) -> None:
+    await note(db, [of_result(one, Happening.REFUSED, session) for one in results])
 
 
 def _result_columns(results: Sequence[Result]) -> tuple[list[Any], ...]:
@@ -287,69 +207,6 @@ def _result_columns(results: Sequence[Result]) -> tuple[list[Any], ...]:
 async def _require_live(db: Db, session: str) -> None:
     if await db.fetchval("SELECT status FROM sessions WHERE id = $1", session) != "live":
         raise lost(session)
-
-
-async def free(db: Db, limit: int) -> Due:
-    """Takes the leases of every session that is not live back; what was under way is unsure."""
-    jobs = [row["job_id"] for row in await db.fetch(_LEASES_OF_THE_LOST, limit)]
-    if not jobs:
-        return Due()
-    mine = [row["id"] for row in await db.fetch(LOCK_JOBS, jobs)]
-    freed = await db.fetch(_FREE, mine, limit)
-    placed = await _place(db, sorted({row["job_id"] for row in freed}))
-    return Due(placed, more=len(freed) == limit)
-
-
-async def _place(db: Db, jobs: Sequence[str]) -> list[Placed]:
-    return _placed(await db.fetch(PLACE, jobs)) if jobs else []
-
-
-async def due(db: Db, limit: int) -> Due:
-    """Gives a place to the jobs of which something became claimable; sweeps cancelled ones."""
-    rows = await db.fetch(DUE, limit)
-    if not rows:
-        return Due()
-    swept, more = [], len(rows) == limit
-    for row in rows:
-        if row["status"] == JobStatus.CANCELLING:
-            state, full = await _sweep(db, row["id"], limit)
-            swept.append(state)
-            more = more or full
-    claimable = await db.fetch(_CLAIMABLE, [row["id"] for row in rows])
-    return Due(await _place(db, sorted(row["id"] for row in claimable)), swept, more)
-
-
-async def _sweep(db: Db, job_id: str, limit: int) -> tuple[JobState, bool]:
-    """One batch; the job stays due while a batch comes back full."""
-    done = await db.execute(_SWEEP, job_id, limit)
-    n = int(done.split()[-1])
-    (row,) = await db.fetch(_SWEPT, job_id, n, n == limit)
-    return job_state(row), n == limit
-
-
-async def fetch(db: Db, limit: int) -> list[Placed]:
-    """The jobs that stand first, straight from the ledger: the way without a line."""
-    found: list[Placed] = []
-    for lane in Lane:
-        found += await passed_by(db, lane, None, limit - len(found))
-    return found
-
-
-async def passed_by(db: Db, lane: Lane, head: int | None, limit: int) -> list[Placed]:
-    """Jobs of a lane with a place before `head` (all of them where it is None), lowest first."""
-    rows = await db.fetch(PASSED_BY, lane, 2**62 if head is None else head, limit)
-    return [Placed(row["id"], row["place"], lane) for row in rows]
-
-
-async def put_back(db: Db, seen: Mapping[str, int]) -> list[Placed]:
-    """A new place for each job that still has the place that was seen."""
-    jobs = sorted(seen)
-    return _placed(await db.fetch(_PUT_BACK, jobs, [seen[job] for job in jobs]))
-
-
-def _placed(rows: Iterable[Any]) -> list[Placed]:
-    placed = [Placed(row["id"], row["place"], Lane(row["lane"])) for row in rows]
-    return sorted(placed, key=lambda one: one.place)
 
 
 async def directory(db: Db, tenant_id: str, name: str) -> DirectoryRow | None:

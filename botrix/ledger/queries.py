@@ -16,12 +16,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from botrix.errors import Conflict, InvalidInput, LedgerDown, NotFound
 from botrix.ledger.engine import now
-from botrix.ledger.tables import accounts, bad_rows, directories, idempotency_keys, jobs, sessions
+from botrix.ledger.tables import (
+    accounts,
+    bad_rows,
+    directories,
+    history,
+    idempotency_keys,
+    jobs,
+    sessions,
+)
+from botrix.model import Happening
 
 Row = dict[str, Any]
 KEY_WAS_USED = "this Idempotency-Key came with another request; choose a new key"
-_JOB = [c for c in jobs.c if c.name not in ("next_index", "due_at", "not_before", "importing")]
-_ACCOUNT = [c for c in accounts.c if c.name not in ("sealed", "session_id")]
+_HIDDEN = ("next_index", "due_at", "not_before", "importing")
+_JOB = [c for c in jobs.c if c.name not in _HIDDEN]
+_ACCOUNT = [c for c in accounts.c if c.name not in ("sealed", "session_id", "last_session")]
 _SUM = jobs.c.created + jobs.c.existing + jobs.c.failed + jobs.c.cancelled + jobs.c.deleted
 
 
@@ -125,7 +135,9 @@ class Queries:
             change |= {"status": "cancelling", "place": None, "due_at": 0, "updated_at": now()}
             await db.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**change))
             done = sa.update(jobs).where(jobs.c.id == job_id, jobs.c.count == _SUM)
-            await db.execute(done.values(status="cancelled", due_at=None, finished_at=now()))
+            end = {"status": "cancelled", "due_at": None, "finished_at": now()}
+            await db.execute(done.values(**end, provisional_since=now()))
+            await _note(db, tenant, job_id, Happening.CANCEL)
             return await self._job(db, tenant, job_id)
 
     async def retry(self, tenant: str, job_id: str, key: str | None = None) -> Row:
@@ -136,15 +148,17 @@ class Queries:
                 return await self._job(db, tenant, job_id)
             if job["status"] != "failed":
                 raise Conflict(f"job {job_id} is {job['status']}; only a failed job can be retried")
-            again = {"status": "planned", "tries": 0, "reason": None, "detail": None}
+            again = {"status": "planned", "tries": 0, "crashes": 0, "reason": None, "detail": None}
             failed = (accounts.c.job_id == job_id, accounts.c.status == "failed")
             await db.execute(
                 sa.update(accounts).where(*failed).values(**again, not_before=0, updated_at=now())
             )
             change = {"status": "running", "failed": 0, "due_at": 0, "finished_at": None}
+            change |= {"provisional_since": None}
             await db.execute(
                 sa.update(jobs).where(jobs.c.id == job_id).values(**change, updated_at=now())
             )
+            await _note(db, tenant, job_id, Happening.RETRY)
             return await self._job(db, tenant, job_id)
 
     async def reveal(self, tenant: str, job_id: str, index: int, key: str | None = None) -> bytes:
@@ -171,6 +185,28 @@ class Queries:
                 f"the password of {job_id}:{index} was revealed, or is of no account yet"
             )
         return bytes(row[0])
+
+    async def history(
+        self, tenant: str, job_id: str, index: int | None, after: int, limit: int
+    ) -> list[Row]:
+        """Of a job with its accounts, or of one account; in order, after note `after`. Each with
+        the worker whose session it was."""
+        query = sa.select(history, sessions.c.worker_id).outerjoin(
+            sessions, sessions.c.id == history.c.session_id
+        )
+        query = query.where(
+            history.c.tenant_id == tenant, history.c.job_id == job_id, history.c.n > after
+        )
+        if index is not None:
+            query = query.where(sa.or_(history.c.idx == index, history.c.idx.is_(None)))
+        return await self._rows(query.order_by(history.c.n).limit(limit))
+
+    async def last_worker(self, tenant: str, job_id: str, index: int) -> Row:
+        """Whose session had the last lease of an account: session and worker, or None each."""
+        query = sa.select(accounts.c.last_session, sessions.c.worker_id).outerjoin(
+            sessions, sessions.c.id == accounts.c.last_session
+        )
+        return (await self._rows(query.where(*_one(tenant, job_id, index))))[0]
 
     async def _job(self, db: AsyncConnection, tenant: str, job_id: str) -> Row:
         query = sa.select(*_JOB).where(jobs.c.tenant_id == tenant, jobs.c.id == job_id)
@@ -230,6 +266,11 @@ async def _first_use(
     if before.scalar_one() != fingerprint:
         raise InvalidInput(KEY_WAS_USED)
     return False
+
+
+async def _note(db: AsyncConnection, tenant: str, job_id: str, what: Happening) -> None:
+    values = {"tenant_id": tenant, "job_id": job_id, "what": what.value}
+    await db.execute(sa.insert(history).values(**values, at=now()))
 
 
 def _forget(tenant: str, key: str) -> sa.Delete:

@@ -14,7 +14,10 @@ import msgspec
 
 from botrix.ledger.ledger import Asked, Claim, Plan, Room, Ruling, Verdict
 from botrix.model import (
+    POISON,
     SLICE,
+    SUSPECT,
+    AccountStatus,
     JobState,
     JobStatus,
     Lane,
@@ -24,6 +27,9 @@ from botrix.model import (
     PlannedAccount,
     Source,
 )
+
+POISONED = ("poison", f"its worker died {POISON} times, the last time with this account alone")
+"""Why such an account is set aside, and what people are told."""
 
 
 class JobRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -62,6 +68,9 @@ ACCOUNT_COLUMNS = (
     " CASE WHEN j.source <> 'import' THEN coalesce(j.template, '') END AS template"
 )
 """What `leased` reads, of accounts a and jobs j."""
+CLAIMABLE = f"a.status IN ('planned', 'unsure') AND a.crashes < {SUSPECT}"
+"""Which accounts a claim may take again; suspects are claimed alone."""
+SUSPECTED = f"a.crashes >= {SUSPECT} AND a.status IN ('planned', 'unsure')"
 
 
 class Move(msgspec.Struct, gc=False):
@@ -144,16 +153,17 @@ class Slices:
             self.claim.accounts.append(account)
 
 
-def leased(row: Iterable[Any], bump: int, *, find_first: bool = False) -> LeasedAccount:
-    """From ACCOUNT_COLUMNS; bump: how much its lease raises the attempt."""
+def leased(row: Iterable[Any], bump: int) -> LeasedAccount:
+    """From ACCOUNT_COLUMNS; bump: how much its lease raises the attempt. What was leased before is
+    looked for first, whatever was heard of it: an earlier call may have landed, or land yet."""
     values = tuple(row)
     tenant, directory, job, idx, attempt, *person = values[:10]
     sealed, promised, tries, status, job_status, template = values[10:]
     return LeasedAccount(
         tenant, directory, job, idx, attempt + bump, Person(*person), sealed,
         tries_left=promised - tries, tries_used=tries,
-        find_first=find_first or status == "unsure",
-        find_only=job_status == JobStatus.CANCELLING, template=template,
+        find_first=attempt > 0, template=template,
+        find_only=job_status == JobStatus.CANCELLING or status == AccountStatus.CANCELLED,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 DESIGN rule: WAL with synchronous=FULL (NORMAL may lose the last commits on power loss), BEGIN
 IMMEDIATE (Python's default mode loses updates), busy_timeout 5 s. The steps of each verb are plain
-functions on a connection, in `sqlite_verbs.py` and `sqlite_claim.py`.
+functions on a connection, in the modules beside this one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from botrix.errors import LedgerDown, LedgerError
-from botrix.ledger import sqlite_claim, sqlite_verbs
+from botrix.ledger import (
+    sqlite_claim,
+    sqlite_dispatch,
+    sqlite_reconcile,
+    sqlite_sessions,
+    sqlite_verbs,
+)
 from botrix.ledger.ledger import (
     Asked,
     Claim,
@@ -25,6 +31,7 @@ from botrix.ledger.ledger import (
     PeerBeat,
     Placed,
     Plan,
+    Provisional,
     Recorded,
     Room,
     Submission,
@@ -51,24 +58,24 @@ class SqliteLedger:
         self, session: str, worker_id: str, host: str, pid: int, version: str
     ) -> None:
         row = (session, worker_id, host, pid, version)
-        await self._write(lambda db, now: sqlite_verbs.open_session(db, row, now))
+        await self._write(lambda db, now: sqlite_sessions.open_session(db, row, now))
 
     async def renew(self, session: str) -> None:
-        await self._write(lambda db, _: sqlite_verbs.renew(db, session))
+        await self._write(lambda db, _: sqlite_sessions.renew(db, session))
 
     async def end_session(self, session: str) -> None:
-        await self._write(lambda db, now: sqlite_verbs.end_session(db, session, now))
+        await self._write(lambda db, now: sqlite_sessions.end_session(db, session, now))
 
     async def peers(self) -> list[PeerBeat]:
-        return await self._read(lambda db, _: sqlite_verbs.peers(db))
+        return await self._read(lambda db, _: sqlite_sessions.peers(db))
 
     async def mark_lost(self, session: str, seen_beat: int | None) -> bool:
         return await self._write(
-            lambda db, now: sqlite_verbs.mark_lost(db, session, seen_beat, now)
+            lambda db, now: sqlite_sessions.mark_lost(db, session, seen_beat, now)
         )
 
     async def lost_sessions(self) -> list[str]:
-        return await self._read(sqlite_verbs.lost_sessions)
+        return await self._read(sqlite_sessions.lost_sessions)
 
     async def claim(self, session: str, asked: Sequence[Asked], room: Room, plan: Plan) -> Claim:
         return await self._write(
@@ -86,20 +93,50 @@ class SqliteLedger:
     async def record(self, session: str, results: Sequence[Result]) -> Recorded:
         return await self._write(lambda db, now: sqlite_verbs.record(db, session, results, now))
 
+    async def refused(self, session: str, results: Sequence[Result]) -> None:
+        await self._write(lambda db, now: sqlite_verbs.refused(db, session, results, now))
+
+    async def suspects(self) -> bool:
+        return await self._read(sqlite_claim.suspects)
+
+    async def claim_suspect(self, session: str) -> LeasedAccount | None:
+        return await self._write(lambda db, now: sqlite_claim.claim_suspect(db, session, now))
+
+    async def look_again(self, session: str, settled: float) -> Provisional | None:
+        return await self._write(
+            lambda db, now: sqlite_reconcile.look_again(db, session, settled, now)
+        )
+
+    async def provisional(self, job_id: str, after: int, limit: int) -> list[LeasedAccount]:
+        return await self._read(
+            lambda db, _: sqlite_reconcile.provisional(db, job_id, after, limit)
+        )
+
+    async def landed(self, session: str, results: Sequence[Result]) -> Recorded:
+        return await self._write(lambda db, now: sqlite_reconcile.landed(db, session, results, now))
+
+    async def looked_again(self, session: str, job: Provisional, *, done: bool) -> None:
+        await self._write(
+            lambda db, now: sqlite_reconcile.looked_again(db, session, job, now, done=done)
+        )
+
     async def free(self, limit: int) -> Due:
-        return await self._write(lambda db, now: sqlite_verbs.free(db, limit, now))
+        return await self._write(lambda db, now: sqlite_dispatch.free(db, limit, now))
 
     async def due(self, limit: int) -> Due:
-        return await self._write(lambda db, now: sqlite_verbs.due(db, limit, now))
+        return await self._write(lambda db, now: sqlite_dispatch.due(db, limit, now))
 
     async def fetch(self, limit: int) -> list[Placed]:
-        return await self._read(lambda db, _: sqlite_verbs.fetch(db, limit))
+        return await self._read(lambda db, _: sqlite_dispatch.fetch(db, limit))
 
     async def passed_by(self, lane: Lane, head: int | None, limit: int) -> list[Placed]:
-        return await self._read(lambda db, _: sqlite_verbs.passed_by(db, lane, head, limit))
+        return await self._read(lambda db, _: sqlite_dispatch.passed_by(db, lane, head, limit))
+
+    async def places(self, jobs: Sequence[str]) -> dict[str, int | None]:
+        return await self._read(lambda db, _: sqlite_dispatch.places(db, jobs))
 
     async def put_back(self, seen: Mapping[str, int]) -> list[Placed]:
-        return await self._write(lambda db, _: sqlite_verbs.put_back(db, seen))
+        return await self._write(lambda db, now: sqlite_dispatch.put_back(db, seen, now))
 
     async def first_results(self, job_id: str, limit: int) -> bytes:
         return await self._read(lambda db, _: sqlite_verbs.first_results(db, job_id, limit))

@@ -8,30 +8,45 @@ from collections.abc import Sequence
 from typing import Any
 
 from botrix.ledger.ledger import Asked, Claim, Plan, Room, Ruling, Verdict
-from botrix.ledger.slices import ACCOUNT_COLUMNS, JobRow, Move, Slices, known_raw, leased
+from botrix.ledger.notes import Note
+from botrix.ledger.slices import (
+    ACCOUNT_COLUMNS,
+    CLAIMABLE,
+    SUSPECTED,
+    JobRow,
+    Move,
+    Slices,
+    known_raw,
+    leased,
+)
+from botrix.ledger.sqlite_history import note
 from botrix.ledger.sqlite_rows import write
-from botrix.ledger.sqlite_verbs import INSERT_JOB, job_row, job_rows, next_places, require_live
-from botrix.model import LeasedAccount, NewJob
+from botrix.ledger.sqlite_sessions import require_live
+from botrix.ledger.sqlite_verbs import INSERT_JOB, job_row, job_rows, next_places
+from botrix.model import Happening, LeasedAccount, NewJob
 
 _DUE = (
     f"SELECT {ACCOUNT_COLUMNS} FROM accounts a JOIN jobs j ON j.id = a.job_id WHERE a.job_id = ?"
-    " AND a.status IN ('planned', 'unsure') AND a.not_before <= ?"
+    f" AND {CLAIMABLE} AND a.not_before <= ?"
     " AND (j.status <> 'cancelling' OR a.status = 'unsure') ORDER BY a.not_before, a.idx LIMIT ?"
 )
 _HELD = (
     f"SELECT {ACCOUNT_COLUMNS} FROM accounts a JOIN jobs j ON j.id = a.job_id"
     " WHERE a.session_id = ?"
 )
-_OPEN_FROM = (
-    "SELECT min(not_before) FROM accounts WHERE job_id = ? AND status IN ('planned', 'unsure')"
+_OPEN_FROM = f"SELECT min(a.not_before) FROM accounts a WHERE a.job_id = ? AND {CLAIMABLE}"
+_SUSPECT = (
+    f"SELECT {ACCOUNT_COLUMNS} FROM accounts a JOIN jobs j ON j.id = a.job_id"
+    f" WHERE {SUSPECTED} AND a.not_before <= ? AND j.status IN ('running', 'cancelling')"
+    " AND NOT j.paused ORDER BY a.not_before LIMIT 1"
 )
 _LEASE = (
-    "UPDATE accounts SET status = 'leased', session_id = ?, attempt = attempt + 1, updated_at = ?"
-    " WHERE job_id = ? AND idx = ?"
+    "UPDATE accounts SET status = 'leased', session_id = ?1, last_session = ?1,"
+    " attempt = attempt + 1, updated_at = ?2 WHERE job_id = ?3 AND idx = ?4"
 )
 _INSERT = (
     "INSERT INTO accounts (job_id, idx, tenant_id, status, username, email, given_name,"
-    " family_name, display_name, sealed, session_id, attempt, updated_at) VALUES {}"
+    " family_name, display_name, sealed, session_id, last_session, attempt, updated_at) VALUES {}"
 )
 _MOVE = (
     "UPDATE jobs SET status = CASE status WHEN 'pending' THEN 'running' ELSE status END,"
@@ -68,7 +83,33 @@ def claim(
 
 def held(db: sqlite3.Connection, session: str) -> list[LeasedAccount]:
     """What is leased to a session; each must be looked for first, its claim's answer was lost."""
-    return [leased(row, bump=0, find_first=True) for row in db.execute(_HELD, (session,))]
+    return [leased(row, bump=0) for row in db.execute(_HELD, (session,))]
+
+
+def suspects(db: sqlite3.Connection, now: float) -> bool:
+    return db.execute(_SUSPECT, (now,)).fetchone() is not None
+
+
+def claim_suspect(db: sqlite3.Connection, session: str, now: float) -> LeasedAccount | None:
+    """One account whose session was lost twice, if this session holds nothing else."""
+    require_live(db, session)
+    if db.execute("SELECT 1 FROM accounts WHERE session_id = ? LIMIT 1", (session,)).fetchone():
+        return None
+    row = db.execute(_SUSPECT, (now,)).fetchone()
+    if row is None:
+        return None
+    account = leased(row, bump=1)
+    _lease(db, session, [account], now)
+    return account
+
+
+def _lease(
+    db: sqlite3.Connection, session: str, again: Sequence[LeasedAccount], now: float
+) -> None:
+    """Accounts of which a row is there already."""
+    db.executemany(_LEASE, [(session, now, a.job_id, a.index) for a in again])
+    later = [a for a in again if a.attempt > 1]
+    note(db, [Note(*a.key, Happening.LEASED, a.attempt, session) for a in later], now)
 
 
 def _enter_raw(db: sqlite3.Connection, raw: Sequence[NewJob], now: float) -> dict[str, Ruling]:
@@ -94,16 +135,15 @@ def _due(db: sqlite3.Connection, row: JobRow, limit: int, now: float) -> deque[A
 
 
 def _write(db: sqlite3.Connection, session: str, slices: Slices, now: float) -> None:
-    again = [(session, now, a.job_id, a.index) for a in slices.again]
-    db.executemany(_LEASE, again)
+    _lease(db, session, slices.again, now)
     new = [
         (
             p.job_id, p.index, tenant, p.person.username, p.person.email, p.person.given_name,
-            p.person.family_name, p.person.display_name, p.sealed, session, now,
+            p.person.family_name, p.person.display_name, p.sealed, session, session, now,
         )
         for tenant, p in slices.new
     ]  # fmt: skip
-    write(db, _INSERT, "(?, ?, ?, 'leased', ?, ?, ?, ?, ?, ?, ?, 1, ?)", new)
+    write(db, _INSERT, "(?, ?, ?, 'leased', ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)", new)
 
 
 def _move(db: sqlite3.Connection, moves: Sequence[Move], now: float) -> dict[str, int | None]:

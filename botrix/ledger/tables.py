@@ -68,6 +68,7 @@ jobs = sa.Table(
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("updated_at", sa.Double, nullable=False),
     sa.Column("finished_at", sa.Double),
+    sa.Column("provisional_since", sa.Double),
     _one_of("status", JobStatus),
     _one_of("source", Source),
     _one_of("lane", Lane),
@@ -101,6 +102,12 @@ sa.Index(
     sqlite_where=jobs.c.due_at.is_not(None),
     postgresql_where=jobs.c.due_at.is_not(None),
 )
+sa.Index(
+    "ix_jobs_provisional",
+    jobs.c.provisional_since,
+    sqlite_where=jobs.c.provisional_since.is_not(None),
+    postgresql_where=jobs.c.provisional_since.is_not(None),
+)
 sa.Index("ix_jobs_tenant", jobs.c.tenant_id, jobs.c.created_at, jobs.c.id)
 
 accounts = sa.Table(
@@ -118,6 +125,7 @@ accounts = sa.Table(
     sa.Column("sealed", sa.LargeBinary),
     sa.Column("row", sa.Integer),
     sa.Column("session_id", sa.Text),
+    sa.Column("last_session", sa.Text),
     sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("crashes", sa.Integer, nullable=False, server_default="0"),
@@ -147,6 +155,12 @@ sa.Index(
     postgresql_where=sa.text("status IN ('planned', 'unsure')"),
 )
 sa.Index(
+    "ix_accounts_suspect",
+    accounts.c.not_before,
+    sqlite_where=sa.text("crashes >= 2 AND status IN ('planned', 'unsure')"),
+    postgresql_where=sa.text("crashes >= 2 AND status IN ('planned', 'unsure')"),
+)
+sa.Index(
     "uq_accounts_roster_name",
     accounts.c.job_id,
     sa.func.lower(accounts.c.username),
@@ -163,6 +177,25 @@ bad_rows = sa.Table(
     _tenant(),
     sa.Column("reason", sa.Text, nullable=False),
 )
+
+history = sa.Table(
+    "history",
+    metadata,
+    sa.Column(
+        "n", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True,
+        autoincrement=True,
+    ),
+    _tenant(),
+    sa.Column("job_id", sa.Text, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("idx", sa.Integer),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("attempt", sa.Integer),
+    sa.Column("session_id", sa.Text),
+    sa.Column("reason", sa.Text),
+    sa.Column("detail", sa.Text),
+)  # fmt: skip
+sa.Index("ix_history_job", history.c.job_id, history.c.n)
 
 sessions = sa.Table(
     "sessions",

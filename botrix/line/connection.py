@@ -37,7 +37,9 @@ from redis.exceptions import (
 
 from botrix.errors import LineDown
 
-ANSWER_WITHIN = 10.0
+ANSWER_WITHIN = 2.0
+"""Seconds; a line that takes longer for a command counts as down."""
+BLOCK_WITHIN = 10.0
 """Seconds; longer than any block."""
 
 _MEANINGS: list[tuple[tuple[type[BaseException], ...], str, str]] = [
@@ -105,14 +107,15 @@ class Address:
         return LineDown(f"the line {self.shown} {what} ({said}); {remedy}")
 
 
-def open_pool(url: str) -> tuple[ConnectionPool, Address]:
-    """url: redis://, rediss:// or unix://. Connects to nothing yet; LineDown for a bad url."""
+def open_pool(url: str, within: float = ANSWER_WITHIN) -> tuple[ConnectionPool, Address]:
+    """url: redis://, rediss:// or unix://; within: seconds for one answer. Connects to nothing yet;
+    LineDown for a bad url."""
     try:
         parts = urlsplit(url)
         kind = _CONNECTIONS[parts.scheme]
         pool = ConnectionPool.from_url(url)
         shown = parts.path if parts.scheme == "unix" else f"{parts.hostname}:{parts.port or 6379}"
-        options = _set_straight(pool, kind)
+        options = _set_straight(pool, kind, within)
         kind(**options)  # connects to nothing, but refuses an option that there is not
     except (ValueError, KeyError, TypeError, RedisError):  # their texts hold parts of the url
         raise LineDown(
@@ -124,14 +127,16 @@ def open_pool(url: str) -> tuple[ConnectionPool, Address]:
     return pool, Address(shown, tuple(sorted(secrets - {""}, key=len, reverse=True)))
 
 
-def _set_straight(pool: ConnectionPool, kind: type[AbstractConnection]) -> dict[str, Any]:
+def _set_straight(
+    pool: ConnectionPool, kind: type[AbstractConnection], within: float
+) -> dict[str, Any]:
     """Our own options in the place of whatever the url says."""
     options = pool.connection_kwargs
     for name in ("retry_on_timeout", "retry_on_error"):
         options.pop(name, None)
     options |= {
-        "socket_timeout": ANSWER_WITHIN,
-        "socket_connect_timeout": 5.0,
+        "socket_timeout": within,
+        "socket_connect_timeout": min(5.0, within),
         "retry": Retry(NoBackoff(), 0),
         "decode_responses": False,
     }

@@ -21,8 +21,9 @@ from redis.exceptions import NoScriptError, RedisError
 
 from botrix.errors import LineDown
 from botrix.line import keys
-from botrix.line.connection import Address, open_pool
+from botrix.line.connection import BLOCK_WITHIN, Address, open_pool
 from botrix.line.entries import LONGEST, encode
+from botrix.line.outage import Outage
 from botrix.line.peeks import Peeks
 from botrix.model import Lane
 
@@ -83,9 +84,11 @@ class Update:
 class Line:
     """Connects when first needed, and again after each failure; needs no restart."""
 
-    def __init__(self, redis: Redis, address: Address) -> None:
+    def __init__(self, redis: Redis, blocking: Redis, address: Address) -> None:
         self._redis = redis
+        self._blocking = blocking
         self._address = address
+        self._outage = Outage(self._probe)
         self._texts = {path.stem: path.read_text() for path in _SCRIPTS.glob("*.lua")}
         self._shas: dict[str, str] = {}
         self._peeks = Peeks(_LANES, self._peek)
@@ -95,7 +98,13 @@ class Line:
     def open(cls, url: str) -> Line:
         """url: redis://, rediss:// or unix://. Opens no connection yet."""
         pool, address = open_pool(url)
-        return cls(Redis(connection_pool=pool), address)
+        blocking, _ = open_pool(url, BLOCK_WITHIN)
+        return cls(Redis(connection_pool=pool), Redis(connection_pool=blocking), address)
+
+    @property
+    def up(self) -> bool:
+        """False from a failure on until the line takes a write again; that is tried each second."""
+        return self._outage.over
 
     async def take(self, session: str, pump: str, n: int) -> list[Taken]:
         """Up to n entries; those of the last take again, as long as they are not settled."""
@@ -128,14 +137,11 @@ class Line:
         self._batches.pop((session, pump), None)
         return str(answer.decode())
 
-    async def give_back(self, session: str, pumps: Iterable[str]) -> int:
-        """Returns a dead session's taken entries to the heads of their lanes."""
+    async def give_back(self, sessions: Iterable[str], pumps: Sequence[str]) -> int:
+        """Returns the taken entries of sessions that are gone to the heads of their lanes."""
+        taken = [keys.taken(session, pump) for session in sessions for pump in pumps]
         async with self._down():
-            answers = [
-                await self._call("give_back", [*_LANES, keys.taken(session, pump)], [])
-                for pump in pumps
-            ]
-        return sum(answers)
+            return int(await self._call("give_back", [*_LANES, *taken], []))
 
     async def push(self, placed: Sequence[Placing]) -> None:
         async with self._down():
@@ -191,8 +197,8 @@ class Line:
         return found
 
     async def wait(self, timeout: float) -> None:
-        """Until a lane has an entry, or `timeout` seconds. Peeks: nothing is moved or lost."""
-        await self._peeks.wait(timeout)
+        """Until a lane has an entry, the line is down, or `timeout` seconds. Nothing is moved."""
+        await self._outage.unless(self._peeks.wait(timeout))
 
     async def heads(self, lane: Lane, n: int) -> list[bytes]:
         async with self._down():
@@ -233,12 +239,22 @@ class Line:
             await _answer(self._redis.ping())
 
     async def close(self) -> None:
+        await self._outage.close()
         await self._peeks.close()
+        await self._blocking.aclose(close_connection_pool=True)
         await self._redis.aclose(close_connection_pool=True)
+
+    async def _probe(self) -> bool:
+        """A write, since a line that is up and refuses writes is down."""
+        try:
+            await _answer(self._redis.incrby(keys.TURN, 0))
+        except (RedisError, OSError, TimeoutError):
+            return False
+        return True
 
     async def _peek(self, lane: str, seconds: float) -> bool:
         async with self._down():
-            head = self._redis.blmove(lane, lane, cast(int, seconds), "LEFT", "LEFT")
+            head = self._blocking.blmove(lane, lane, cast(int, seconds), "LEFT", "LEFT")
             return await _answer(head) is not None
 
     def _taken(self, session: str, pump: str, entries: Sequence[bytes]) -> list[Taken]:
@@ -281,6 +297,7 @@ class Line:
         try:
             yield
         except (RedisError, OSError, TimeoutError) as error:
+            self._outage.begin()
             raise self._address.down(error) from error
 
 

@@ -4,20 +4,27 @@ answer was lost or a name was taken, look whose entry it is. Never raises for wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from botrix.creators.creator import Creator, Sighting, Wanted, Whose
 from botrix.model import LeasedAccount, Outcome, OutcomeKind
 
+_NOT_SURE = Outcome(OutcomeKind.UNKNOWN, reason="lease in doubt", counted=False)
 _LOOK_AGAIN = (OutcomeKind.UNKNOWN, OutcomeKind.CONFLICT)
 
 
 async def attempt(
-    creator: Creator, accounts: Sequence[LeasedAccount], wanted: Sequence[Wanted]
+    creator: Creator,
+    accounts: Sequence[LeasedAccount],
+    wanted: Sequence[Wanted],
+    sure: Callable[[], bool],
 ) -> list[Outcome]:
-    """One outcome for each account, in order."""
+    """One outcome for each account, in order. sure: whether the lease surely holds yet; looked at
+    just before anything is created, for this process may have stood still since it was claimed."""
     outcomes: list[Outcome | None] = [None] * len(accounts)
     await _find_those_in_doubt(creator, accounts, wanted, outcomes)
+    if not sure():
+        return [outcome or _NOT_SURE for outcome in outcomes]
     await _create_the_rest(creator, wanted, outcomes)
     await _look_again(creator, wanted, outcomes)
     return [outcome or Outcome(OutcomeKind.UNKNOWN, reason="no answer") for outcome in outcomes]
@@ -72,7 +79,7 @@ async def _look_again(
 def _seen(sighting: Sighting) -> Outcome:
     match sighting.whose:
         case Whose.OURS:
-            return Outcome(OutcomeKind.CREATED, entry_id=sighting.entry_id)
+            return Outcome(OutcomeKind.CREATED, sighting.entry_id, "adopted")
         case Whose.OTHER_JOB:
             return Outcome(OutcomeKind.EXISTING, sighting.entry_id, "created by another job")
         case Whose.FOREIGN:
@@ -82,4 +89,7 @@ def _seen(sighting: Sighting) -> Outcome:
             detail = f"an account of this name exists: {sighting.detail}, so whose it is is unknown"
             return Outcome(OutcomeKind.CONFLICT, sighting.entry_id, "ownership unknown", detail)
         case _:
-            return Outcome(OutcomeKind.UNKNOWN, reason="in doubt", detail=sighting.detail)
+            return Outcome(
+                OutcomeKind.UNKNOWN, None, "in doubt", sighting.detail, sighting.retry_after,
+                sighting.counted,
+            )  # fmt: skip

@@ -20,6 +20,7 @@ from botrix.retry import Backoff, decide
 from botrix.sealing import Sealer
 from botrix.services import Directories
 from botrix.worker.attempt import attempt
+from botrix.worker.parts import cancelled
 from botrix.worker.recorder import Recorder
 
 _log = logging.getLogger(__name__)
@@ -55,13 +56,16 @@ class Desk:
         self._capacity = capacity
         self._rename = rename
         self._paused = False
+        self.reserved = False
+        self.sure: Callable[[], bool] = lambda: True  # replaced by the session's watch
         self._held: dict[tuple[str, int, int], _Key] = {}
         self._held_of: Counter[_Key] = Counter()
         self.recorder: Recorder | None = None
 
     def room(self, most: int) -> Room:
-        """For how many more accounts; one directory leaves a quarter to the others."""
-        total = min(most, self._capacity - len(self._held))
+        """For how many more accounts; one directory leaves a quarter to the others. For none while
+        the desk is reserved for one account alone."""
+        total = 0 if self.reserved else min(most, self._capacity - len(self._held))
         return Room(total, max(1, self._capacity * 3 // 4), self._held_of)
 
     def add(self, accounts: Sequence[LeasedAccount]) -> None:
@@ -81,9 +85,25 @@ class Desk:
         self._changed.set()
 
     async def has_room(self) -> None:
-        while len(self._held) >= self._capacity:
-            self._changed.clear()
-            await self._changed.wait()
+        while self.reserved or len(self._held) >= self._capacity:
+            await self._change()
+
+    async def emptied(self) -> None:
+        """Until nothing is held; reserve the desk before, or it may never be."""
+        while self._held:
+            await self._change()
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    def reserve(self) -> None:
+        """Nothing is claimed until `open_again`."""
+        self.reserved = True
+
+    def open_again(self) -> None:
+        self.reserved = False
+        self._changed.set()
 
     async def eased(self, within: float) -> None:
         """Until an eighth of what is held is off this worker's hands, or so many seconds."""
@@ -91,8 +111,7 @@ class Desk:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 while len(self._held) > enough:
-                    self._changed.clear()
-                    await self._changed.wait()
+                    await self._change()
 
     def pause(self) -> None:
         """No new calls until `resume`; those under way go on."""
@@ -123,8 +142,7 @@ class Desk:
     async def idle(self) -> None:
         """Until nothing is under way."""
         while self._under_way:
-            self._changed.clear()
-            await self._changed.wait()
+            await self._change()
 
     async def watch(self) -> None:
         """Never returns; raises what a hand died of."""
@@ -132,9 +150,8 @@ class Desk:
         await self._failed
 
     async def close(self) -> None:
-        for hand in self._hands:
-            hand.cancel()
-        await asyncio.gather(*self._hands, return_exceptions=True)
+        hands, self._hands = self._hands, []
+        await cancelled(hands)
 
     def _queue(self, account: LeasedAccount) -> None:
         key = (account.tenant_id, account.directory)
@@ -175,7 +192,7 @@ class Desk:
             await self._work(creator, await self._next(key, creator.batch))
 
     async def _next(self, key: _Key, limit: int) -> list[LeasedAccount]:
-        while self._paused or not self._queues[key]:
+        while self._paused or not self._queues[key] or not self.sure():
             self._awake[key].clear()
             await self._awake[key].wait()
         queue = self._queues[key]
@@ -185,7 +202,7 @@ class Desk:
         batch = begun
         self._under_way.update(begun)
         try:
-            outcomes = await attempt(creator, batch, [self._wanted(a) for a in batch])
+            outcomes = await self._attempt(creator, batch)
             batch = await self._under_new_names(creator, batch, outcomes)
         except BotrixError as error:
             _log.warning("a batch was not created: %s", error)
@@ -207,10 +224,13 @@ class Desk:
             for n in taken:
                 batch[n] = await self._rename(batch[n])
             again = [batch[n] for n in taken]
-            tried = await attempt(creator, again, [self._wanted(a) for a in again])
+            tried = await self._attempt(creator, again)
             for n, outcome in zip(taken, tried, strict=True):
                 outcomes[n] = outcome
         return batch
+
+    async def _attempt(self, creator: Creator, batch: Sequence[LeasedAccount]) -> list[Outcome]:
+        return await attempt(creator, batch, [self._wanted(a) for a in batch], self.sure)
 
     def _wanted(self, account: LeasedAccount) -> Wanted:
         password = self._sealer.unseal(account.sealed, account.tenant_id, account.tag)
@@ -240,4 +260,6 @@ def _taken(account: LeasedAccount, outcome: Outcome) -> bool:
 def cut_short(account: LeasedAccount, begun: bool) -> Result:
     """How an account goes back uncounted at the end of a session."""
     status = AccountStatus.UNSURE if begun or account.find_first else AccountStatus.PLANNED
-    return Result(account.job_id, account.index, account.attempt, status, counted=False)
+    return Result(
+        account.job_id, account.index, account.attempt, status, reason="handed back", counted=False
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Sequence
 from typing import Protocol
 
 from botrix.errors import LedgerDown, LineDown
@@ -49,3 +50,15 @@ def _pause(interval: float, failures: int, rng: random.Random) -> float:
     if failures:
         return rng.uniform(0.1, min(_LONGEST_WAIT, 0.2 * 2.0 ** min(failures, 8)))
     return interval * rng.uniform(0.9, 1.1)
+
+
+async def cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancels until all have ended: a library may swallow a cancellation that comes just as its
+    answer does, and a part that loops would then go on for ever."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.5)
+        if pending:
+            _log.debug("cancelled again: %s", [task.get_name() for task in pending])

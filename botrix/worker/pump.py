@@ -1,14 +1,13 @@
 """One pump: take entries from the line, claim their accounts in the ledger, settle the taken list.
 
-While the line is down the pump fetches from the ledger instead, and looks at the line again each
-second. A settle whose answer was lost is said again before the next take: the script can tell.
+While the line is down the pump fetches from the ledger instead. A settle whose answer was lost is
+said again before the next take: the script can tell.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,7 +25,6 @@ _SMALL_TAKE = 16
 _MANY = 1 << 30
 _PASSED_BY = 0.25
 PUMPS = (1, 2)
-_WITHOUT_LINE = 1.0
 
 
 @dataclass(slots=True)
@@ -59,7 +57,6 @@ class Pump:
         self._plan = plan
         self._tries = tries
         self._unsettled: _Settle | None = None
-        self._line_again_at = 0.0
         self._accounts_per_entry = 1.0
         self._most = _LARGEST_TAKE
         self._in_doubt = False
@@ -71,13 +68,11 @@ class Pump:
         if self._in_doubt:
             await self._look_what_is_held()
         await self._desk.has_room()
-        if time.monotonic() >= self._line_again_at:
+        if self._line.up:
             try:
                 return await self._turn_with_line()
             except LineDown as error:
-                if self._line_again_at == 0.0:
-                    _log.warning("working without the line: %s", error)
-                self._line_again_at = time.monotonic() + _WITHOUT_LINE
+                _log.warning("working without the line: %s", error, extra={"part": self.name})
         return await self._turn_without_line()
 
     def _look_at_fewer(self, claim: Claim) -> bool:
@@ -100,7 +95,6 @@ class Pump:
         if not taken:
             await self._line.wait(5.0)
             return True
-        self._line_again_at = 0.0
         asked, rejected = self._read(taken)
         claim = await self._claim([entry for _, entry in asked])
         backs = self._rulings(asked, claim, rejected)

@@ -7,11 +7,12 @@ because it is compared with session and attempt. What moved is then published to
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
 
-from botrix.errors import LedgerDown, LineDown
+from botrix.errors import LedgerDown, LedgerError, LineDown, SessionLost
 from botrix.ledger.ledger import Ledger, Recorded
 from botrix.line.line import Line, Update
 from botrix.model import FINAL_JOB, AccountStatus, JobState, JobStatus, Result
@@ -72,7 +73,7 @@ class Recorder:
             size = min(_LARGEST_FLUSH, len(self._waiting))
             self._batch = [self._waiting.popleft() for _ in range(size)]
         if self._batch:
-            recorded = await self._ledger.record(self._session, self._batch)
+            recorded = await self._record(self._batch)
             done, self._batch = self._batch, []
             self._count(done, recorded)
             self._released(done)
@@ -83,6 +84,15 @@ class Recorder:
             await self._published
             if not self._waiting:
                 self._idle.set()
+
+    async def _record(self, batch: list[Result]) -> Recorded:
+        """What a lost session would have written is noted, for the history of its jobs."""
+        try:
+            return await self._ledger.record(self._session, batch)
+        except SessionLost:
+            with contextlib.suppress(LedgerError):
+                await self._ledger.refused(self._session, batch)
+            raise
 
     def _count(self, done: list[Result], recorded: Recorded) -> None:
         stats = self._stats

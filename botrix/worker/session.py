@@ -8,7 +8,7 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
@@ -22,16 +22,18 @@ from botrix.services import Services
 from botrix.worker.desk import Desk, cut_short
 from botrix.worker.dispatcher import Dispatcher
 from botrix.worker.heartbeat import Heartbeat
-from botrix.worker.parts import Part, run
+from botrix.worker.parts import Part, cancelled, run
 from botrix.worker.peers import Peers
 from botrix.worker.pulse import Pulse
 from botrix.worker.pump import PUMPS, Pump
+from botrix.worker.reconciler import Reconciler
 from botrix.worker.recorder import Recorder
+from botrix.worker.solitary import Solitary
 from botrix.worker.stats import Stats
 from botrix.worker.watch import Watch
 
 _log = logging.getLogger(__name__)
-_GOODBYE = 3.0
+_CLAIMING = ("pump", "solitary", "reconciler")
 
 
 class Session:
@@ -81,14 +83,14 @@ class Session:
     async def drain(self, grace: float, hurry: asyncio.Event) -> None:
         """The order of shutdown is important: stop taking; hand back what nobody began, so that
         peers have it at once; finish what is under way; record it; only then end the session, for
-        an ended session can record nothing."""
-        await self._cancel(*(name for name in self._tasks if name.startswith("pump")))
+        an ended session can record nothing. All of it takes `grace` seconds at most."""
+        await self._cancel(*(name for name in self._tasks if name.startswith(_CLAIMING)))
         await self._hand_back(begun=False)
-        await _either(self._desk.idle(), hurry.wait(), grace)
+        await _either(self._desk.idle(), hurry.wait(), grace * 0.7)
         await self._hand_back(begun=True)
-        await _within(max(1.0, grace / 4), self._recorder.emptied(), "recording")
+        await _within(grace * 0.15, self._recorder.emptied(), "recording")
         await self._cancel(*self._tasks)
-        await _within(_GOODBYE, self._end(), "the session's end")
+        await _within(grace * 0.1, self._end(), "the session's end")
 
     async def abandon(self) -> None:
         """The session is lost: stop everything at once; nothing of it would be accepted."""
@@ -110,6 +112,8 @@ class Session:
             Watch(pulse, self._desk, settings.lease),
             Peers(self.id, ledger, settings.lease),
             Dispatcher(ledger, line, min(1.0, settings.lease / 10)),
+            Solitary(self.id, ledger, self._desk, lock, settings.lease),
+            Reconciler(self.id, ledger, line, self._services.directories, settings.settled),
             Heartbeat(self.worker_id, line, settings.health_check_interval, describe),
             self._recorder,
             *pumps,
@@ -135,7 +139,9 @@ class Session:
     async def _end(self) -> None:
         await self._ledger.end_session(self.id)
         placed = (await self._ledger.due(500)).placed  # a peer wakes for what was handed back
-        await self._line.give_back(self.id, [str(n) for n in PUMPS])
+        if not self._line.up:
+            return
+        await self._line.give_back([self.id], [str(n) for n in PUMPS])
         await self._line.push([Placing(p.id, p.place, p.lane) for p in placed])
         await self._line.forget_worker(self.worker_id)
 
@@ -152,7 +158,7 @@ class Session:
 
     async def _cancel(self, *names: str) -> None:
         tasks = [self._tasks.pop(name) for name in list(names) if name in self._tasks]
-        await _cancelled(tasks)
+        await cancelled(tasks)
 
 
 async def _either(
@@ -163,18 +169,6 @@ async def _either(
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancels until all have ended: a library may swallow a cancellation that comes just as its
-    answer does, and a part that loops would then go on for ever."""
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=0.5)
-        if pending:
-            _log.debug("cancelled again: %s", [task.get_name() for task in pending])
 
 
 async def _within(seconds: float, work: Coroutine[Any, Any, None], what: str) -> None:

@@ -32,6 +32,12 @@ class Watch:
         self._lease = lease
         self._clock = clock
         self._last = clock()
+        desk.sure = self.sure
+
+    def sure(self) -> bool:
+        """Whether this worker may call directories: looked at just before each call as well, since
+        a process that stood still runs on before its next tick."""
+        return self._clock() - self._pulse.confirmed < 0.7 * self._lease
 
     async def tick(self) -> bool:
         now = self._clock()
@@ -41,8 +47,8 @@ class Watch:
         unconfirmed = now - self._pulse.confirmed
         if unconfirmed >= 0.9 * self._lease:
             raise SessionLost("the ledger did not confirm a beat in time")
-        if unconfirmed >= 0.7 * self._lease:
-            self._desk.pause()
-        else:
+        if self.sure():
             self._desk.resume()
+        else:
+            self._desk.pause()
         return False

@@ -26,8 +26,16 @@ def _schema(path: Path) -> dict[str, list[str]]:
 
 
 def _parts(sql: str) -> list[str]:
-    parts = re.sub(r'[ \t"()]', "", sql).splitlines()
-    return sorted(part.rstrip(",") for part in parts if part)
+    """By the commas outside of any brackets: a column that was added later stands on no line of
+    its own."""
+    parts, depth = [""], 0
+    for c in sql:
+        depth += (c == "(") - (c == ")")
+        if c == "," and depth <= 1:
+            parts.append("")
+        else:
+            parts[-1] += c
+    return sorted(re.sub(r'[\s"()]', "", part) for part in parts)
 
 
 @pytest.mark.suite("SQLite")

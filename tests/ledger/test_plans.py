@@ -16,9 +16,14 @@ import pytest
 
 from botrix.ledger import (
     postgres_claim,
+    postgres_dispatch,
+    postgres_reconcile,
     postgres_sessions,
     postgres_verbs,
     sqlite_claim,
+    sqlite_dispatch,
+    sqlite_reconcile,
+    sqlite_sessions,
     sqlite_verbs,
 )
 from botrix.ledger.ledger import Asked, Room, Submission
@@ -29,19 +34,23 @@ from tests.servers.postgres import PostgresServer
 
 # 20,000 jobs of which some stand in the line or are due, 10 accounts each, of every kind.
 _FILL = (
-    "INSERT INTO jobs (id, status, source, lane, directory, count, next_index, created, place,"
-    " due_at, created_at, updated_at) SELECT 'j' || n, CASE WHEN n % 10 < 7 THEN 'completed'"
-    " ELSE 'running' END, 'generate', 'normal', 'local', CASE WHEN n % 10 < 7 THEN 10 ELSE 20 END,"
-    " 10, 10, CASE WHEN n % 10 = 8 THEN n END, CASE WHEN n % 10 = 9 THEN n END, 0, 0 FROM {series}",
+    "INSERT INTO jobs (id, status, source, lane, directory, count, next_index, created, failed,"
+    " place, due_at, provisional_since, created_at, updated_at) SELECT 'j' || n, CASE"
+    " WHEN n % 100 = 0 THEN 'failed' WHEN n % 10 < 7 THEN 'completed' ELSE 'running' END,"
+    " 'generate', 'normal', 'local', CASE WHEN n % 10 < 7 THEN 10 ELSE 20 END, 10,"
+    " CASE WHEN n % 100 = 0 THEN 8 ELSE 10 END, CASE WHEN n % 100 = 0 THEN 2 ELSE 0 END,"
+    " CASE WHEN n % 10 = 8 THEN n END, CASE WHEN n % 10 = 9 THEN n END,"
+    " CASE WHEN n % 100 = 0 THEN n END, 0, 0 FROM {series}",
     "INSERT INTO accounts (job_id, idx, status, username, email, given_name, family_name,"
-    " display_name, sealed, session_id, attempt, updated_at) SELECT 'j' || s.n, i.n,"
-    " CASE WHEN s.n % 10 < 7 THEN 'created' WHEN i.n < 3 THEN 'leased' WHEN i.n < 5 THEN 'unsure'"
-    " ELSE 'planned' END, 'u', 'e', 'g', 'f', 'd', NULL,"
-    " CASE WHEN s.n % 10 >= 7 AND i.n < 3 THEN 's' || (s.n % 3) END, 1, 0 FROM {series},"
-    " {ten}",
+    " display_name, sealed, session_id, attempt, crashes, reason, updated_at) SELECT 'j' || s.n,"
+    " i.n, CASE WHEN s.n % 100 = 0 AND i.n < 2 THEN 'failed' WHEN s.n % 10 < 7 THEN 'created'"
+    " WHEN i.n < 3 THEN 'leased' WHEN i.n < 5 THEN 'unsure' ELSE 'planned' END,"
+    " 'u', 'e', 'g', 'f', 'd', NULL,"
+    " CASE WHEN s.n % 10 >= 7 AND i.n < 3 THEN 's' || (s.n % 3) END, 1,"
+    " CASE WHEN s.n % 100 = 8 AND i.n = 4 THEN 2 ELSE 0 END, 'r', 0 FROM {series}, {ten}",
     "INSERT INTO sessions (id, worker_id, host, pid, version, status, started_at, ended_at)"
-    " SELECT 's' || n, 'w', 'h', 1, '0', CASE WHEN n = 1 THEN 'lost' WHEN n < 3 THEN 'live'"
-    " ELSE 'ended' END, 0, CASE WHEN n = 1 OR n > 2 THEN 0 END FROM {series}",
+    " SELECT 's' || n, 'w', 'h', 1, '0', CASE WHEN n = 1 THEN 'lost' WHEN n < 4 THEN 'live'"
+    " ELSE 'ended' END, 0, CASE WHEN n = 1 OR n > 3 THEN 0 END FROM {series}",
 )
 
 
@@ -94,14 +103,21 @@ def _every_verb_on_sqlite(db: sqlite3.Connection) -> None:
     sqlite_claim.claim(db, "s0", [*_ENTRIES, *_RAW], Room(2000), _plan, now)
     sqlite_claim.held(db, "s0")
     sqlite_verbs.record(db, "s0", _RESULTS, now)
-    sqlite_verbs.renew(db, "s0")
-    sqlite_verbs.peers(db)
-    sqlite_verbs.lost_sessions(db, now)
-    sqlite_verbs.free(db, 500, now)
-    sqlite_verbs.due(db, 500, now)
-    sqlite_verbs.fetch(db, 500)
-    sqlite_verbs.passed_by(db, Lane.NORMAL, 5000, 500)
-    sqlite_verbs.put_back(db, _SEEN)
+    sqlite_sessions.renew(db, "s0")
+    sqlite_sessions.peers(db)
+    sqlite_sessions.lost_sessions(db, now)
+    sqlite_dispatch.free(db, 500, now)
+    sqlite_claim.claim_suspect(db, "s3", now)
+    job = sqlite_reconcile.look_again(db, "s3", 1.0, now)
+    assert job is not None
+    (late, *_) = sqlite_reconcile.provisional(db, job.job_id, -1, 100)
+    change = Result(late.job_id, late.index, late.attempt, AccountStatus.CREATED)
+    assert sqlite_reconcile.landed(db, "s3", [change], now).accepted == 1
+    sqlite_reconcile.looked_again(db, "s3", job, now, done=True)
+    sqlite_dispatch.due(db, 500, now)
+    sqlite_dispatch.fetch(db, 500)
+    sqlite_dispatch.passed_by(db, Lane.NORMAL, 5000, 500)
+    sqlite_dispatch.put_back(db, _SEEN, now)
     sqlite_verbs.first_results(db, "j7", 1000)
     sqlite_verbs.directory(db, "default", "local")
 
@@ -163,15 +179,18 @@ async def test_plans_on_postgres(postgres_server: PostgresServer, analysed: str)
 _OPEN = {"ix_accounts_open"}
 _INDEXES_BESIDE_KEYS: dict[str, set[str]] = {
     postgres_verbs.RECORD: set(),
-    postgres_verbs.PLACE: set(),
-    postgres_verbs.LOCK_JOBS: set(),
-    postgres_verbs.DUE: {"ix_jobs_due"},
-    postgres_verbs.PASSED_BY: {"ix_jobs_line"},
+    postgres_dispatch.PLACE: set(),
+    postgres_dispatch.LOCK_JOBS: set(),
+    postgres_dispatch.DUE: {"ix_jobs_due"},
+    postgres_dispatch.PASSED_BY: {"ix_jobs_line"},
+    postgres_reconcile.OLDEST: {"ix_jobs_provisional"},
+    postgres_reconcile.PROVISIONAL: set(),
     postgres_claim.LOCK: set(),
     postgres_claim.LEASE: set(),
     postgres_claim.OPEN_ACCOUNTS: _OPEN,
     postgres_claim.MOVE: _OPEN,
     postgres_claim.HELD: {"ix_accounts_session"},
+    postgres_claim.SUSPECT: {"ix_accounts_suspect"},
 }
 
 
@@ -184,10 +203,17 @@ async def _every_verb_on_postgres(db: Any) -> None:
     await postgres_sessions.renew(db, "s0")
     await postgres_sessions.peers(db)
     await postgres_sessions.lost_sessions(db)
-    assert (await postgres_verbs.free(db, 500)).more
-    assert (await postgres_verbs.due(db, 500)).placed
-    await postgres_verbs.fetch(db, 500)
-    await postgres_verbs.passed_by(db, Lane.NORMAL, 5000, 500)
-    assert len(await postgres_verbs.put_back(db, _SEEN)) == len(_SEEN)
+    assert (await postgres_dispatch.free(db, 500)).more
+    assert await postgres_claim.claim_suspect(db, "s3")
+    job = await postgres_reconcile.look_again(db, "s3", 1.0)
+    assert job is not None
+    (late, *_) = await postgres_reconcile.provisional(db, job.job_id, -1, 100)
+    change = Result(late.job_id, late.index, late.attempt, AccountStatus.CREATED)
+    assert (await postgres_reconcile.landed(db, "s3", [change])).accepted == 1
+    await postgres_reconcile.looked_again(db, "s3", job, done=True)
+    assert (await postgres_dispatch.due(db, 500)).placed
+    await postgres_dispatch.fetch(db, 500)
+    await postgres_dispatch.passed_by(db, Lane.NORMAL, 5000, 500)
+    assert len(await postgres_dispatch.put_back(db, _SEEN)) == len(_SEEN)
     await postgres_verbs.first_results(db, "j7", 1000)
     await postgres_verbs.directory(db, "default", "local")

@@ -33,7 +33,7 @@ def test_options_of_the_url_bring_no_retries_back() -> None:
     )
     connection = pool.make_connection()
     assert connection.retry.get_retries() == 0
-    assert connection.socket_timeout == 10.0
+    assert connection.socket_timeout == 2.0
 
 
 def test_what_people_see_of_an_address() -> None:

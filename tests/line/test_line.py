@@ -117,7 +117,7 @@ async def test_no_lane_starves(line: Line) -> None:
 async def test_what_a_dead_session_took_goes_back_to_the_heads(line: Line) -> None:
     await push(line, range(1, 6))
     await line.take("dead", "2", 3)
-    assert await line.give_back("dead", ["1", "2"]) == 3
+    assert await line.give_back(["dead"], ["1", "2"]) == 3
     assert await line.heads(Lane.NORMAL, 9) == raws(range(1, 6))
 
 
@@ -158,7 +158,7 @@ async def test_a_lane_of_the_wrong_type_loses_nothing(redis: Redis, line: Line) 
             back = [Back(one.lane, one.raw, head=True) for one in reversed(taken)]
             await line.settle("s", "1", back, [])
     await redis.delete(keys.LANES[Lane.LOW])
-    await line.give_back("s", ["1"])
+    await line.give_back(["s"], ["1"])
     assert sorted(await line.heads(Lane.HIGH, 9)) == raws(range(1, 4))
 
 

@@ -46,6 +46,10 @@ class Answer:
     def total(self) -> int:
         return int(self.resource().get("totalResults", 0))
 
+    def patience(self) -> bool:
+        """Whether nothing was done, and later it will be: such an answer costs no try."""
+        return not self.sent or self.status == 429
+
     def shown(self, secret: str = "") -> str:
         """One line for people; `secret` is taken out should the server repeat it."""
         detail = self.problem or str(self.resource().get("detail") or "")

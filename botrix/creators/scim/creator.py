@@ -18,7 +18,7 @@ from urllib.parse import quote
 from botrix.creators.creator import Check, Sighting, Wanted, Whose
 from botrix.creators.scim import answers, settings
 from botrix.creators.scim.http import ScimHttp
-from botrix.creators.scim.listing import Listing
+from botrix.creators.scim.listing import Listing, unsure
 from botrix.model import Outcome, OutcomeKind
 
 _USER = "urn:ietf:params:scim:schemas:core:2.0:User"
@@ -94,7 +94,7 @@ class ScimCreator:
         answer = await self._http.ask("GET", _by_name(one.person.username))
         rows = answer.rows()
         if rows is None:
-            return Sighting(Whose.UNSURE, detail=answer.shown())
+            return unsure(answer)
         return self._judge(one, rows)
 
     def _judge(self, one: Wanted, rows: Sequence[Mapping[str, Any]]) -> Sighting:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from botrix.creators.creator import Sighting, Wanted, Whose
+from botrix.creators.scim.answers import Answer
 from botrix.creators.scim.http import ScimHttp
 
 _PAGE = 500
@@ -45,20 +46,20 @@ class Listing:
         since = max(self._calls.get(one.tag, oldest) for one in wanted)
         async with self._lock:
             if self._began <= since:
-                problem = await self._fetch()
-                if problem:
-                    return [Sighting(Whose.UNSURE, detail=problem)] * len(wanted)
+                failed = await self._fetch()
+                if failed:
+                    return [failed] * len(wanted)
             found = [self._by_name.get(one.person.username.casefold()) for one in wanted]
         return [judge(one, [row] if row else []) for one, row in zip(wanted, found, strict=True)]
 
-    async def _fetch(self) -> str | None:
-        """Page by page (RFC 7644, 3.4.2.4); what went wrong, if anything did."""
+    async def _fetch(self) -> Sighting | None:
+        """Page by page (RFC 7644, 3.4.2.4); a sighting only where the list could not be had."""
         began, listed, start = time.monotonic(), dict[str, Row](), 1
         for _ in range(_MOST_PAGES):
             answer = await self._http.ask("GET", f"/Users?startIndex={start}&count={_PAGE}")
             rows = answer.rows()
             if rows is None:
-                return f"the list of users could not be read: {answer.shown()}"
+                return unsure(answer)
             for row in rows:
                 kept = {name: row.get(name) for name in ("id", "userName", "externalId")}
                 listed[str(row.get("userName", "")).casefold()] = kept
@@ -66,4 +67,12 @@ class Listing:
             if not rows or start > answer.total():
                 self._began, self._by_name = began, listed
                 return None
-        return "the list of users does not end"
+        return Sighting(Whose.UNSURE, detail="the list of users does not end")
+
+
+def unsure(answer: Answer) -> Sighting:
+    """Of an answer that tells nothing about any user."""
+    detail = f"the users could not be read: {answer.shown()}"
+    return Sighting(
+        Whose.UNSURE, None, detail, counted=not answer.patience(), retry_after=answer.after
+    )

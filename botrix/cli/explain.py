@@ -1,0 +1,48 @@
+"""`botrix explain`: what happened to a job or an account, in order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from botrix.cli.client import Api
+from botrix.cli.jobs import api_url, for_programs
+from botrix.cli.render import print_rows
+
+_COLUMNS = ("at", "what", "account", "attempt", "worker", "session", "reason", "detail")
+
+
+@click.command()
+@click.argument("what", metavar="JOB|ACCOUNT")
+@click.option("--limit", type=click.IntRange(1), default=10_000, show_default=True)
+@api_url
+@for_programs
+def explain(what: str, limit: int, url: str, as_json: bool) -> None:
+    """Tell what happened to a job, or to one account (JOB:INDEX), in order, and why."""
+    kind = "accounts" if ":" in what else "jobs"
+    rows = list(_happenings(Api(url), f"/api/{kind}/{what}/history", limit))
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    print_rows([_shown(row) for row in rows], _COLUMNS, as_json=False)
+    if len(rows) == limit:
+        click.echo(f"these are the first {limit}; --limit shows more", err=True)
+
+
+def _happenings(api: Api, path: str, limit: int) -> Iterator[dict[str, Any]]:
+    cursor = None
+    while limit > 0:
+        page = api.get(path, cursor=cursor, limit=min(limit, 1000))
+        yield from page["items"][:limit]
+        limit -= len(page["items"])
+        cursor = page["next"]
+        if cursor is None:
+            return
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """The time to the millisecond, without what every line would repeat."""
+    return {**row, "at": row["at"][:23].replace("T", " ")}

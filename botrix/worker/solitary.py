@@ -1,0 +1,76 @@
+"""Accounts that may be what kills workers: one whose session was lost twice is claimed alone, by a
+worker that holds nothing else, so that a third crash convicts it and none of its neighbours.
+
+An idle worker takes it at once. A busy one claims nothing more and empties its desk first, but only
+once the account has waited for a whole lease for a worker with less to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+from botrix.ledger.ledger import Ledger
+from botrix.worker.desk import Desk
+
+_EMPTIED_WITHIN = 60.0
+"""Seconds; longer than any call to a directory."""
+
+
+class Solitary:
+    """interval and lease in seconds. `shared` is the lock of the session's claims."""
+
+    name = "solitary"
+
+    def __init__(
+        self,
+        session: str,
+        ledger: Ledger,
+        desk: Desk,
+        shared: asyncio.Lock,
+        lease: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.interval = lease / 10
+        self._session = session
+        self._ledger = ledger
+        self._desk = desk
+        self._shared = shared
+        self._lease = lease
+        self._clock = clock
+        self._waiting_since: float | None = None
+
+    async def tick(self) -> bool:
+        """One account. True where there may be another."""
+        if not await self._ledger.suspects():
+            self._waiting_since = None
+            return False
+        if self._desk.held() and not self._waits_too_long():
+            return False
+        self._desk.reserve()
+        try:
+            return await self._alone()
+        finally:
+            self._desk.open_again()
+
+    def _waits_too_long(self) -> bool:
+        now = self._clock()
+        self._waiting_since = self._waiting_since or now
+        return now - self._waiting_since >= self._lease
+
+    async def _alone(self) -> bool:
+        """Nobody else of this session claims while the desk is reserved."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_EMPTIED_WITHIN):
+                await self._desk.emptied()
+        async with self._shared:
+            account = None
+            if not self._desk.held():
+                account = await self._ledger.claim_suspect(self._session)
+            if account is None:
+                return False
+            self._desk.add([account])
+        await self._desk.emptied()
+        return True

@@ -1,0 +1,155 @@
+"""What is provisional is looked for once more, and what happened can be told."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from botrix.errors import SessionLost
+from botrix.ledger.engine import create_engine
+from botrix.ledger.ledger import Asked, Ledger, Room
+from botrix.ledger.queries import Queries
+from botrix.model import AccountStatus, JobStatus, NewJob, Person
+from botrix.services import open_ledger
+from tests.ledger.test_verbs import placed, plan, result
+
+
+@pytest_asyncio.fixture
+async def ledger(url: str) -> AsyncIterator[Ledger]:
+    opened = open_ledger(url)
+    await opened.open_session("s1", "worker-1", "host", 1, "0")
+    yield opened
+    await opened.close()
+
+
+@pytest_asyncio.fixture
+async def queries(url: str) -> AsyncIterator[Queries]:
+    opened = Queries(create_engine(url))
+    yield opened
+    await opened.close()
+
+
+async def _failed_job(ledger: Ledger, count: int = 3, created: int = 1) -> None:
+    asked = await placed(ledger, NewJob("j", count))
+    accounts = (await ledger.claim("s1", [asked], Room(10), plan)).accounts
+    ends = [AccountStatus.CREATED] * created + [AccountStatus.FAILED] * (count - created)
+    await ledger.record("s1", [result(a, end) for a, end in zip(accounts, ends, strict=True)])
+
+
+async def test_a_failed_job_is_looked_at_again_by_one_at_a_time(ledger: Ledger) -> None:
+    await _failed_job(ledger)
+    assert await ledger.look_again("s1", 1000.0) is None
+    job = await ledger.look_again("s1", 0.0)
+    assert job is not None
+    assert (job.job_id, job.tenant_id, job.directory) == ("j", "default", "local")
+    assert await ledger.look_again("s1", 1000.0) is None
+    seen = await ledger.provisional("j", -1, 10)
+    assert [(a.index, a.attempt, a.find_only) for a in seen] == [(1, 1, False), (2, 1, False)]
+    assert [a.index for a in await ledger.provisional("j", 1, 10)] == [2]
+    await ledger.looked_again("s1", job, done=True)
+    assert await ledger.look_again("s1", 0.0) is None
+
+
+async def test_who_was_not_seen_is_looked_for_another_time(ledger: Ledger) -> None:
+    await _failed_job(ledger)
+    job = await ledger.look_again("s1", 0.0)
+    assert job is not None
+    await ledger.looked_again("s1", job, done=False)
+    assert await ledger.look_again("s1", 0.0) is not None
+
+
+async def test_a_completed_job_is_not_provisional(ledger: Ledger) -> None:
+    await _failed_job(ledger, created=3)
+    assert await ledger.look_again("s1", 0.0) is None
+
+
+async def test_what_landed_late_counts_as_created(ledger: Ledger) -> None:
+    await _failed_job(ledger)
+    first, second = await ledger.provisional("j", -1, 10)
+    late = result(first, AccountStatus.CREATED, entry_id="e1")
+    recorded = await ledger.landed("s1", [late])
+    (job,) = recorded.jobs
+    assert (recorded.accepted, job.status, job.created, job.failed) == (1, JobStatus.FAILED, 2, 1)
+    again = await ledger.landed("s1", [late])
+    assert (again.accepted, again.stale, again.jobs) == (0, [("j", 1)], [])
+    (job,) = (await ledger.landed("s1", [result(second, AccountStatus.CREATED)])).jobs
+    assert (job.status, job.created, job.failed) == (JobStatus.COMPLETED, 3, 0)
+
+
+async def test_a_retry_comes_before_a_late_finding(ledger: Ledger, queries: Queries) -> None:
+    await _failed_job(ledger)
+    job = await ledger.look_again("s1", 0.0)
+    assert job is not None
+    first, _ = await ledger.provisional("j", -1, 10)
+    await queries.retry("default", "j")
+    assert (await ledger.landed("s1", [result(first, AccountStatus.CREATED)])).accepted == 0
+    await ledger.looked_again("s1", job, done=True)
+    assert not [n for n in await _told(queries, "j") if n == (None, "looked again")]
+
+
+async def test_what_landed_though_cancelled_is_removed(ledger: Ledger, queries: Queries) -> None:
+    asked = await placed(ledger, NewJob("j", 5))
+    one, two = (await ledger.claim("s1", [asked], Room(2), plan)).accounts
+    await queries.cancel("default", "j")
+    back = [result(a, AccountStatus.PLANNED) for a in (one, two)]
+    (job,) = (await ledger.record("s1", back)).jobs
+    assert (job.status, job.cancelled) == (JobStatus.CANCELLED, 5)
+    late, _ = await ledger.provisional("j", -1, 10)
+    assert late.find_only
+    (job,) = (await ledger.landed("s1", [result(late, AccountStatus.DELETED)])).jobs
+    assert (job.status, job.cancelled, job.deleted) == (JobStatus.CANCELLED, 4, 1)
+    told = await _told(queries, "j")
+    assert told == [
+        (None, "cancel asked"), (0, "cancelled"), (1, "cancelled"), (0, "removed"),
+    ]  # fmt: skip
+
+
+async def test_a_lost_session_finds_nothing(ledger: Ledger) -> None:
+    await _failed_job(ledger)
+    job = await ledger.look_again("s1", 0.0)
+    assert job is not None
+    (late, _) = await ledger.provisional("j", -1, 10)
+    await ledger.mark_lost("s1", None)
+    for write in (
+        ledger.look_again("s1", 0.0),
+        ledger.landed("s1", [result(late, AccountStatus.CREATED)]),
+        ledger.looked_again("s1", job, done=True),
+    ):
+        with pytest.raises(SessionLost):
+            await write
+
+
+async def test_the_history_tells_why(ledger: Ledger, queries: Queries) -> None:
+    asked = await placed(ledger, NewJob("j", 3))
+    zero, one, two = (await ledger.claim("s1", [asked], Room(10), plan)).accounts
+    await ledger.rename("s1", zero, Person("other", "e@x", "g", "f", "g f"))
+    await ledger.record("s1", [result(zero, AccountStatus.CREATED, reason="adopted")])
+    await ledger.record("s1", [result(one, AccountStatus.CREATED, reason=None)])
+    await ledger.mark_lost("s1", None)
+    await ledger.refused("s1", [result(two, AccountStatus.CREATED, reason=None)])
+    await ledger.free(10)
+    await ledger.open_session("s2", "worker-2", "host", 1, "0")
+    await ledger.claim("s2", [Asked("j", (await ledger.places(["j"]))["j"])], Room(10), plan)
+    told = await queries.history("default", "j", None, 0, 100)
+    assert [(n["idx"], n["what"], n["attempt"], n["worker_id"], n["reason"]) for n in told] == [
+        (0, "renamed", 1, "worker-1", "name taken"),
+        (0, "created", 1, "worker-1", "adopted"),
+        (2, "refused", 1, "worker-1", None),
+        (2, "lost", 1, "worker-1", None),
+        (2, "leased", 2, "worker-2", None),
+    ]
+    assert told[0]["detail"] == "from j-0 to other"
+    assert [n["what"] for n in await queries.history("default", "j", 0, 0, 100)] == [
+        "renamed", "created",
+    ]  # fmt: skip
+    assert await queries.history("another tenant", "j", None, 0, 100) == []
+    last = await queries.last_worker("default", "j", 1)
+    assert (last["last_session"], last["worker_id"]) == ("s1", "worker-1")
+    assert len(await queries.history("default", "j", None, told[2]["n"], 100)) == 2
+
+
+async def _told(queries: Queries, job: str) -> list[tuple[int | None, str]]:
+    rows = await queries.history("default", job, None, 0, 100)
+    return [(row["idx"], row["what"]) for row in rows]
