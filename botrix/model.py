@@ -183,7 +183,8 @@ class LeasedAccount(msgspec.Struct, frozen=True, gc=False, eq=False):
 
     attempt: the fence, raised by each lease. tries_left: calls that the user was promised, this one
     included. find_first: an earlier call may have landed. find_only: its job is being cancelled.
-    template: of a generated one ("" is the default one); None where a roster named it.
+    in_doubt: some earlier call under this name was not answered. template: of a generated one (""
+    is the default one); None where a roster named it.
     """
 
     tenant_id: str
@@ -198,6 +199,7 @@ class LeasedAccount(msgspec.Struct, frozen=True, gc=False, eq=False):
     find_first: bool = False
     find_only: bool = False
     template: str | None = None
+    in_doubt: bool = False
 
     @property
     def unguessable(self) -> bool:
@@ -235,6 +237,7 @@ class OutcomeKind(StrEnum):
 class Outcome(msgspec.Struct, frozen=True, gc=False):
     """One attempt's end; `reason` is a short word, `detail` a line for people without secrets.
     counted: whether it uses up one of the calls that the user was promised. retry_after: seconds.
+    in_doubt: whatever it came to, some call was not answered and may land yet.
     """
 
     kind: OutcomeKind
@@ -243,13 +246,15 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     detail: str | None = None
     retry_after: float | None = None
     counted: bool = True
+    in_doubt: bool = False
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
     """What is recorded of one attempt: the account's next state, and why.
 
     delay: seconds until it may be claimed again (only for planned and unsure).
-    counted: whether the attempt used up one of the calls that the user was promised.
+    counted: whether the attempt used up one of the calls that the user was promised. in_doubt: a
+    call may have been made whose answer is not known.
     """
 
     job_id: str
@@ -262,6 +267,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     delay: float = 0.0
     counted: bool = True
     username: str = ""
+    in_doubt: bool = False
 
 
 class JobState(msgspec.Struct, frozen=True, gc=False):

@@ -82,4 +82,5 @@ def _result(
         detail=outcome.detail,
         delay=delay,
         counted=counted,
+        in_doubt=outcome.in_doubt or outcome.kind is OutcomeKind.UNKNOWN,
     )

@@ -15,6 +15,7 @@ import sys
 import urllib.request
 from asyncio.subprocess import Process
 from collections.abc import Mapping
+from typing import IO
 
 from botrix.errors import BotrixError
 from botrix.ledger.migrate import upgrade
@@ -26,10 +27,12 @@ _log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Start it, wait as long as wanted, stop it."""
+    """Start it, wait as long as wanted, stop it. output: where the processes write, if not to this
+    one's."""
 
     def __init__(self, settings: Settings, workers: int, environ: Mapping[str, str]) -> None:
         self.settings = settings
+        self.output: IO[bytes] | None = None
         self._environ = {
             **environ,
             "BOTRIX_DATA": str(settings.data),
@@ -54,6 +57,11 @@ class Supervisor:
             self._keepers.append(asyncio.create_task(self._keep(name)))
         await self._until_ready()
 
+    async def start_api(self) -> None:
+        """Once more, after it ended. Returns once it is ready."""
+        await self._launch("api", "api")
+        await self._until_ready()
+
     async def stop(self) -> None:
         """Workers first, so that they can still record; the line last."""
         for keeper in self._keepers:
@@ -68,8 +76,9 @@ class Supervisor:
 
     async def _launch(self, name: str, *command: str) -> None:
         self.processes[name] = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "botrix", *command, env=self._environ, start_new_session=True
-        )
+            sys.executable, "-m", "botrix", *command,
+            env=self._environ, start_new_session=True, stdout=self.output, stderr=self.output,
+        )  # fmt: skip
 
     async def _keep(self, name: str) -> None:
         while True:

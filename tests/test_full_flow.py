@@ -61,8 +61,8 @@ async def test_a_second_worker_of_the_same_id_gets_a_suffix(system: System) -> N
         return (await system.redis.exists("botrix:worker:health:worker-1")) == 1
 
     await until(both, 15, "first worker is up")
-    process = await system.worker("worker-1")
-    system.workers["second"] = process
+    system.workers["first"] = system.workers["worker-1"]
+    await system.worker("worker-1")
 
     async def suffixed() -> bool:
         return (await system.redis.exists("botrix:worker:health:worker-1-2")) == 1

@@ -112,7 +112,7 @@ class Revealed(BaseModel):
 
 def job_view(row: dict[str, Any]) -> dict[str, Any]:
     """From a row of the ledger."""
-    view = {**row, "priority": row["lane"], "provisional": row["provisional_since"] is not None}
+    view = {**row, "priority": row["lane"]}
     for name in ("created_at", "updated_at", "finished_at"):
         view[name] = time_of(row[name])
     return view

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import json
 import os
 import random
@@ -32,9 +33,10 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """do: an HTTP status as text, reset, junk, huge, drip, redirect or hang. on: create, find or
-    change. done: whether what was asked is done all the same. share: of the calls; times: at
-    most so many."""
+    """do: an HTTP status as text, reset, junk, huge, drip, redirect, hang, slow (the answer comes
+    `seconds` later) or late (no answer, and what was asked is done `seconds` later). on: create,
+    find or change. done: whether what was asked is done all the same. share: of the calls; times:
+    at most so many; match: of those for a name with this text."""
 
     do: str
     on: str = "create"
@@ -42,6 +44,8 @@ class Rule:
     share: float = 1.0
     times: int = 1_000_000_000
     retry_after: str = ""
+    seconds: float = 1.0
+    match: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ class SimulatedServer:
         self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._token = token
         self._store = _Store()
+        self._landing: set[asyncio.Task[None]] = set()
         self._set(quirks)
 
     def app(self) -> web.Application:
@@ -94,6 +99,7 @@ class SimulatedServer:
         app.router.add_delete("/Users/{id}", self._ruled("change", self._delete))
         app.router.add_put("/_quirks", self._put_quirks)
         app.router.add_get("/_entries", self._entries)
+        app.router.add_post("/_login", self._login)
         return app
 
     def _set(self, quirks: Quirks) -> None:
@@ -108,27 +114,46 @@ class SimulatedServer:
             await request.read()
             if self._quirks.delay:
                 await asyncio.sleep(self._quirks.delay)
-            rule = self._rule(verb)
+            rule = self._rule(verb, await request.text() + request.query_string)
             if rule is None:
                 answer = await handler(request)
                 self._note(verb, request, answer.status)
                 return answer
-            done = await handler(request) if rule.done else None
+            if rule.do == "late":
+                self._land(asyncio.create_task(self._later(verb, handler, request, rule)))
+                return await _misbehave(Rule("reset"), request)
+            done = await handler(request) if rule.done or rule.do == "slow" else None
             self._note(verb, request, done.status if done else 0, rule.do)
+            if done and rule.do == "slow":
+                await asyncio.sleep(rule.seconds)
+                return done
             return await _misbehave(rule, request)
 
         return handle
 
-    def _rule(self, verb: str) -> Rule | None:
+    async def _later(self, verb: str, handler: _Handler, request: web.Request, rule: Rule) -> None:
+        self._note("held", request, 0)
+        await asyncio.sleep(rule.seconds)
+        answer = await handler(request)
+        self._note(verb, request, answer.status, rule.do)
+
+    def _land(self, task: asyncio.Task[None]) -> None:
+        self._landing.add(task)
+        task.add_done_callback(self._landing.discard)
+
+    def _rule(self, verb: str, said: str) -> Rule | None:
         for n, rule in enumerate(self._quirks.rules):
-            if rule.on == verb and self._left[n] > 0 and self._rng.random() < rule.share:
+            fits = rule.on == verb and self._left[n] > 0 and rule.match in said
+            if fits and self._rng.random() < rule.share:
                 self._left[n] -= 1
                 return rule
         return None
 
     def _note(self, verb: str, request: web.Request, status: int, fault: str = "") -> None:
         said = request.get("said", {})
+        peer = request.transport.get_extra_info("peername") if request.transport else None
         line = {"at": time.time(), "verb": verb, "status": status, "fault": fault, **said}
+        line["port"] = peer[1] if peer else 0
         os.write(self._log, json.dumps(line).encode() + b"\n")
 
     async def _create(self, request: web.Request) -> web.Response:
@@ -143,12 +168,12 @@ class SimulatedServer:
             if self._quirks.duplicate_is_500:
                 return web.Response(status=500, text="<h1>Integrity Error</h1>")
             return _error(409, "userName is in use", "uniqueness")
-        return web.json_response(self._add(user), status=201)
+        return web.json_response(_shown(self._add(user)), status=201)
 
     def _add(self, user: dict[str, Any]) -> dict[str, Any]:
         entry_id = f"{self._rng.getrandbits(96):024x}"
         entry = {**user, "id": entry_id, "meta": {"resourceType": "User"}}
-        entry.pop("password", None)
+        entry["password"] = _digest(entry_id, str(user.get("password", "")))
         if self._quirks.drop_external_id:
             entry.pop("externalId", None)
         self._store.entries[entry_id] = entry
@@ -170,7 +195,7 @@ class SimulatedServer:
             entry = self._store.entries.get(self._store.names.get(name, ""))
             seen = [entry] if entry and self._visible(entry["id"]) else []
         start = max(1, int(request.query.get("startIndex", "1")))
-        page = seen[start - 1 :][: int(request.query.get("count", "1000"))]
+        page = [_shown(e) for e in seen[start - 1 :][: int(request.query.get("count", "1000"))]]
         return web.json_response(
             {"schemas": [_LIST], "totalResults": len(seen), "startIndex": start, "Resources": page}
         )
@@ -185,7 +210,7 @@ class SimulatedServer:
         for operation in (await _object(request)).get("Operations", []):
             if operation.get("path") == "active":
                 entry["active"] = operation.get("value")
-        return web.json_response(entry)
+        return web.json_response(_shown(entry))
 
     async def _delete(self, request: web.Request) -> web.Response:
         entry = self._store.entries.pop(request.match_info["id"], None)
@@ -206,7 +231,25 @@ class SimulatedServer:
         return web.Response(status=204)
 
     async def _entries(self, _: web.Request) -> web.Response:
-        return web.json_response(list(self._store.entries.values()))
+        shown = [_shown(entry) for entry in self._store.entries.values()]
+        return web.json_response(shown)
+
+    async def _login(self, request: web.Request) -> web.Response:
+        """Of {userName, password}: 204 where they belong together, 401 where not."""
+        asked = await _object(request)
+        entry_id = self._store.names.get(str(asked.get("userName", "")).casefold(), "")
+        entry = self._store.entries.get(entry_id, {})
+        right = entry.get("password") == _digest(entry_id, str(asked.get("password", "")))
+        return web.Response(status=204 if right else 401)
+
+
+def _digest(entry_id: str, password: str) -> str:
+    """No hash for real passwords; it only spares the log and the answers the plain text."""
+    return hashlib.sha256(f"{entry_id}:{password}".encode()).hexdigest()
+
+
+def _shown(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "password"}
 
 
 async def _object(request: web.Request) -> dict[str, Any]:

@@ -7,6 +7,7 @@ does not answer, and SessionLost where the session that asks is not live.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -137,11 +138,52 @@ class Provisional:
     since: float
 
 
+@dataclass(frozen=True, slots=True)
+class Late:
+    """An account that no call should be under way for any more, and the end it has."""
+
+    account: LeasedAccount
+    status: AccountStatus
+
+
 LANDED = {
-    AccountStatus.CREATED: (AccountStatus.FAILED, Happening.LANDED),
-    AccountStatus.DELETED: (AccountStatus.CANCELLED, Happening.REMOVED),
+    AccountStatus.FAILED: (AccountStatus.CREATED, Happening.LANDED),
+    AccountStatus.CANCELLED: (AccountStatus.DELETED, Happening.REMOVED),
+    AccountStatus.DELETED: (AccountStatus.DELETED, Happening.REMOVED),
 }
-"""By what an account that landed late becomes: what it was, and what its history says."""
+"""By the end it had: what an account becomes that landed after all, and what its history says."""
+WATCHED_FOR = 86_400.0
+"""Seconds after its end for which a job is looked at again, at growing intervals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An account that had landed: it was adopted where it had failed, else removed once more."""
+
+    late: Late
+    entry_id: str | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.late.account.key
+
+    @property
+    def attempt(self) -> int:
+        return self.late.account.attempt
+
+    def counts(self) -> Counter[str]:
+        """How the counters of its job move."""
+        moves = Counter({self.becomes.value: 1})
+        moves.subtract({self.late.status.value: 1})
+        return moves
+
+    @property
+    def becomes(self) -> AccountStatus:
+        return LANDED[self.late.status][0]
+
+    @property
+    def happening(self) -> Happening:
+        return LANDED[self.late.status][1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +217,11 @@ class Ledger(Protocol):
     refused only notes results that came from a lost session, for the history.
     places gives those of the jobs that there are.
     suspects tells whether an account waits whose session was lost twice; claim_suspect leases one
-    where the session holds nothing else. look_again takes up the job that is provisional for
-    longest, but at least `settled` seconds; provisional pages through its failed and cancelled
-    accounts (find_only: cancelled) that a call may have been made for; landed records those that
-    were found there after all (created, or deleted again); looked_again ends it, or leaves it for
-    another time."""
+    where the session holds nothing else.
+    look_again takes up a final job whose time to be looked at came at least `settled` seconds ago;
+    provisional pages through its failed, cancelled and deleted accounts that a call may have been
+    made for; landed records those that were found there after all; looked_again says whether all
+    could be seen: then the next time is three times as far off, until a day has passed."""
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]: ...
 
@@ -215,9 +257,9 @@ class Ledger(Protocol):
 
     async def look_again(self, session: str, settled: float) -> Provisional | None: ...
 
-    async def provisional(self, job_id: str, after: int, limit: int) -> list[LeasedAccount]: ...
+    async def provisional(self, job_id: str, after: int, limit: int) -> list[Late]: ...
 
-    async def landed(self, session: str, results: Sequence[Result]) -> Recorded: ...
+    async def landed(self, session: str, found: Sequence[Found]) -> Recorded: ...
 
     async def looked_again(self, session: str, job: Provisional, *, done: bool) -> None: ...
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from botrix.ledger.ledger import Found
 from botrix.model import Result
 
 
@@ -27,3 +28,9 @@ def of_result(result: Result, what: str, session: str) -> Note:
     return Note(
         result.job_id, result.index, what, result.attempt, session, result.reason, result.detail
     )
+
+
+def of_found(found: Found, session: str) -> Note:
+    """An account that had landed, found by this session's reconciler."""
+    detail = "a call that was given up had reached the directory"
+    return Note(*found.key, found.happening, found.attempt, session, found.late.status, detail)

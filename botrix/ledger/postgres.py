@@ -29,6 +29,8 @@ from botrix.ledger.ledger import (
     Claim,
     DirectoryRow,
     Due,
+    Found,
+    Late,
     PeerBeat,
     Placed,
     Plan,
@@ -49,6 +51,10 @@ _PLANNER = {
     "enable_mergejoin": "off",
     "jit": "off",
     "plan_cache_mode": "force_generic_plan",
+    # A process that stands still, or is cut off, inside a transaction would keep its locks, that on
+    # its own session's row among them, and nobody could declare it lost.
+    "idle_in_transaction_session_timeout": "3s",
+    "tcp_user_timeout": "15s",
 }
 _DOWN = (
     OSError,
@@ -126,13 +132,13 @@ class PostgresLedger:
     async def look_again(self, session: str, settled: float) -> Provisional | None:
         return await self._write(lambda db: postgres_reconcile.look_again(db, session, settled))
 
-    async def provisional(self, job_id: str, after: int, limit: int) -> list[LeasedAccount]:
+    async def provisional(self, job_id: str, after: int, limit: int) -> list[Late]:
         return await self._at_once(
             lambda db: postgres_reconcile.provisional(db, job_id, after, limit)
         )
 
-    async def landed(self, session: str, results: Sequence[Result]) -> Recorded:
-        return await self._write(lambda db: postgres_reconcile.landed(db, session, results))
+    async def landed(self, session: str, found: Sequence[Found]) -> Recorded:
+        return await self._write(lambda db: postgres_reconcile.landed(db, session, found))
 
     async def looked_again(self, session: str, job: Provisional, *, done: bool) -> None:
         await self._write(lambda db: postgres_reconcile.looked_again(db, session, job, done=done))

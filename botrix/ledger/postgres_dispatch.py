@@ -30,6 +30,7 @@ WITH gone AS MATERIALIZED (
   LIMIT $2
 ), freed AS (
   UPDATE accounts a SET session_id = NULL, not_before = 0, updated_at = {NOW}, crashes = g.crashes,
+    in_doubt = true,
     status = CASE WHEN g.crashes >= {POISON} THEN 'failed' ELSE 'unsure' END,
     reason = CASE WHEN g.crashes >= {POISON} THEN $3 ELSE a.reason END,
     detail = CASE WHEN g.crashes >= {POISON} THEN $4 ELSE a.detail END
@@ -77,7 +78,7 @@ UPDATE jobs j SET cancelled = j.cancelled + $2, updated_at = {NOW},
   finished_at = CASE WHEN {SUM} + $2 = j.count THEN {NOW} ELSE j.finished_at END,
   due_at = CASE WHEN {SUM} + $2 = j.count THEN NULL WHEN $3 THEN 0 ELSE (
     SELECT min(a.not_before) FROM accounts a WHERE a.job_id = j.id AND {CLAIMABLE}) END,
-  provisional_since = CASE WHEN {SUM} + $2 = j.count THEN {NOW} ELSE j.provisional_since END
+  look_at = CASE WHEN {SUM} + $2 = j.count THEN {NOW} ELSE j.look_at END
 WHERE j.id = $1 RETURNING {JOB}
 """
 PASSED_BY = """

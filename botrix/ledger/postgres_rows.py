@@ -35,8 +35,8 @@ UPDATE jobs j SET created = j.created + u.created, failed = j.failed + u.failed,
   place = CASE WHEN {_ENDS} THEN NULL ELSE j.place END,
   due_at = CASE WHEN {_ENDS} THEN NULL ELSE j.due_at END,
   finished_at = CASE WHEN {_ENDS} THEN coalesce(j.finished_at, {NOW}) ELSE j.finished_at END,
-  provisional_since = CASE WHEN {_ENDS} AND j.status IN ('running', 'cancelling')
-    AND j.failed + u.failed + j.cancelled + u.cancelled > 0 THEN {NOW} ELSE j.provisional_since END
+  look_at = CASE WHEN {_ENDS} AND j.status IN ('running', 'cancelling')
+    AND j.failed + u.failed + j.cancelled + u.cancelled > 0 THEN {NOW} ELSE j.look_at END
 FROM unnest($1::text[], $2::int[], $3::int[], $4::int[], $5::int[])
      u (id, created, failed, cancelled, deleted)
 WHERE j.id = u.id RETURNING {JOB}

@@ -54,13 +54,13 @@ WITH live AS MATERIALIZED (
   SELECT u.*, CASE WHEN u.status = 'planned' AND l.cancelling[u.job] THEN 'cancelled'
                    ELSE u.status END AS becomes
   FROM live, locked l, unnest($3::int[], $4::text[], $5::int[], $6::int[], $7::text[], $8::text[],
-                              $9::text[], $10::text[], $11::float8[], $12::int[])
-       u (job, job_id, idx, attempt, status, entry_id, reason, detail, delay, counted)
+                              $9::text[], $10::text[], $11::float8[], $12::int[], $13::bool[])
+       u (job, job_id, idx, attempt, status, entry_id, reason, detail, delay, counted, in_doubt)
 ), hit AS (
   UPDATE accounts a SET status = g.becomes, session_id = NULL,
     entry_id = coalesce(g.entry_id, a.entry_id), reason = g.reason, detail = g.detail,
     not_before = CASE WHEN g.becomes IN ('planned', 'unsure') THEN {NOW} + g.delay ELSE 0 END,
-    tries = a.tries + g.counted, updated_at = {NOW}
+    tries = a.tries + g.counted, in_doubt = a.in_doubt OR g.in_doubt, updated_at = {NOW}
   FROM given g
   WHERE a.job_id = g.job_id AND a.idx = g.idx AND a.attempt = g.attempt
     AND coalesce(a.session_id, '') = $1 AND a.status || '' = 'leased'
@@ -89,8 +89,8 @@ UPDATE jobs j SET
   place = CASE WHEN {_OVER} THEN NULL ELSE j.place END,
   due_at = CASE WHEN {_OVER} THEN NULL ELSE least(j.due_at, t.due) END,
   finished_at = CASE WHEN {_OVER} THEN {NOW} ELSE j.finished_at END,
-  provisional_since = CASE WHEN {_OVER} AND j.failed + t.failed + j.cancelled + t.cancelled > 0
-                           THEN {NOW} ELSE j.provisional_since END
+  look_at = CASE WHEN {_OVER} AND j.failed + t.failed + j.cancelled + t.cancelled > 0
+                 THEN {NOW} ELSE j.look_at END
 FROM tally t WHERE j.id = t.job_id
 RETURNING {JOB}, t.hits, t.attempts
 """
@@ -201,6 +201,7 @@ def _result_columns(results: Sequence[Result]) -> tuple[list[Any], ...]:
         [r.detail for r in results],
         [r.delay for r in results],
         [int(r.counted) for r in results],
+        [r.in_doubt for r in results],
     )
 
 

@@ -29,9 +29,12 @@ from botrix.model import Happening
 
 Row = dict[str, Any]
 KEY_WAS_USED = "this Idempotency-Key came with another request; choose a new key"
-_HIDDEN = ("next_index", "due_at", "not_before", "importing")
-_JOB = [c for c in jobs.c if c.name not in _HIDDEN]
-_ACCOUNT = [c for c in accounts.c if c.name not in ("sealed", "session_id", "last_session")]
+_HIDDEN = ("next_index", "due_at", "not_before", "importing", "look_at", "looked_at")
+_PROVISIONAL = sa.and_(jobs.c.look_at.is_not(None), jobs.c.looked_at.is_(None))
+_JOB = [*(c for c in jobs.c if c.name not in _HIDDEN), _PROVISIONAL.label("provisional")]
+_ACCOUNT = [
+    c for c in accounts.c if c.name not in ("sealed", "session_id", "last_session", "in_doubt")
+]
 _SUM = jobs.c.created + jobs.c.existing + jobs.c.failed + jobs.c.cancelled + jobs.c.deleted
 
 
@@ -136,7 +139,7 @@ class Queries:
             await db.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**change))
             done = sa.update(jobs).where(jobs.c.id == job_id, jobs.c.count == _SUM)
             end = {"status": "cancelled", "due_at": None, "finished_at": now()}
-            await db.execute(done.values(**end, provisional_since=now()))
+            await db.execute(done.values(**end, look_at=now()))
             await _note(db, tenant, job_id, Happening.CANCEL)
             return await self._job(db, tenant, job_id)
 
@@ -154,7 +157,7 @@ class Queries:
                 sa.update(accounts).where(*failed).values(**again, not_before=0, updated_at=now())
             )
             change = {"status": "running", "failed": 0, "due_at": 0, "finished_at": None}
-            change |= {"provisional_since": None}
+            change |= {"look_at": None, "looked_at": None}
             await db.execute(
                 sa.update(jobs).where(jobs.c.id == job_id).values(**change, updated_at=now())
             )

@@ -17,7 +17,6 @@ from botrix.model import (
     POISON,
     SLICE,
     SUSPECT,
-    AccountStatus,
     JobState,
     JobStatus,
     Lane,
@@ -65,7 +64,7 @@ ACCOUNT_COLUMNS = (
     "a.tenant_id, j.directory, a.job_id, a.idx, a.attempt, a.username, a.email, a.given_name,"
     " a.family_name, a.display_name, a.sealed, j.tries AS promised, a.tries, a.status,"
     " j.status AS job_status,"
-    " CASE WHEN j.source <> 'import' THEN coalesce(j.template, '') END AS template"
+    " CASE WHEN j.source <> 'import' THEN coalesce(j.template, '') END AS template, a.in_doubt"
 )
 """What `leased` reads, of accounts a and jobs j."""
 CLAIMABLE = f"a.status IN ('planned', 'unsure') AND a.crashes < {SUSPECT}"
@@ -158,12 +157,12 @@ def leased(row: Iterable[Any], bump: int) -> LeasedAccount:
     looked for first, whatever was heard of it: an earlier call may have landed, or land yet."""
     values = tuple(row)
     tenant, directory, job, idx, attempt, *person = values[:10]
-    sealed, promised, tries, status, job_status, template = values[10:]
+    sealed, promised, tries, _status, job_status, template, in_doubt = values[10:]
     return LeasedAccount(
         tenant, directory, job, idx, attempt + bump, Person(*person), sealed,
         tries_left=promised - tries, tries_used=tries,
-        find_first=attempt > 0, template=template,
-        find_only=job_status == JobStatus.CANCELLING or status == AccountStatus.CANCELLED,
+        find_first=attempt > 0, in_doubt=bool(in_doubt), template=template,
+        find_only=job_status == JobStatus.CANCELLING,
     )  # fmt: skip
 
 

@@ -28,6 +28,8 @@ from botrix.ledger.ledger import (
     Claim,
     DirectoryRow,
     Due,
+    Found,
+    Late,
     PeerBeat,
     Placed,
     Plan,
@@ -107,13 +109,13 @@ class SqliteLedger:
             lambda db, now: sqlite_reconcile.look_again(db, session, settled, now)
         )
 
-    async def provisional(self, job_id: str, after: int, limit: int) -> list[LeasedAccount]:
+    async def provisional(self, job_id: str, after: int, limit: int) -> list[Late]:
         return await self._read(
             lambda db, _: sqlite_reconcile.provisional(db, job_id, after, limit)
         )
 
-    async def landed(self, session: str, results: Sequence[Result]) -> Recorded:
-        return await self._write(lambda db, now: sqlite_reconcile.landed(db, session, results, now))
+    async def landed(self, session: str, found: Sequence[Found]) -> Recorded:
+        return await self._write(lambda db, now: sqlite_reconcile.landed(db, session, found, now))
 
     async def looked_again(self, session: str, job: Provisional, *, done: bool) -> None:
         await self._write(

@@ -21,7 +21,7 @@ _LEASES_OF_THE_LOST = (
     " WHERE a.session_id IS NOT NULL AND s.status <> 'live' LIMIT ?"
 )
 _FREE = (
-    "UPDATE accounts SET status = ?, session_id = NULL, not_before = 0, crashes = ?,"
+    "UPDATE accounts SET status = ?, session_id = NULL, not_before = 0, in_doubt = 1, crashes = ?,"
     " reason = coalesce(?, reason), detail = coalesce(?, detail), updated_at = ?"
     " WHERE job_id = ? AND idx = ?"
 )

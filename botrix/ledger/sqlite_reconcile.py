@@ -7,67 +7,71 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
 
-from botrix.ledger.ledger import LANDED, Provisional, Recorded
-from botrix.ledger.notes import Note, of_result
+from botrix.ledger.ledger import WATCHED_FOR, Found, Late, Provisional, Recorded
+from botrix.ledger.notes import Note, of_found
 from botrix.ledger.slices import ACCOUNT_COLUMNS, leased
 from botrix.ledger.sqlite_history import note
 from botrix.ledger.sqlite_sessions import require_live
 from botrix.ledger.sqlite_verbs import Tally, job_rows, settle
-from botrix.model import Happening, LeasedAccount, Result
+from botrix.model import AccountStatus, Happening
 
-_OLDEST = (
-    "UPDATE jobs SET provisional_since = :now WHERE id = (SELECT id FROM jobs"
-    " WHERE provisional_since <= :before ORDER BY provisional_since LIMIT 1)"
-    " RETURNING id, tenant_id, directory, provisional_since"
+_DUE = (
+    "UPDATE jobs SET look_at = :now WHERE id = (SELECT id FROM jobs WHERE look_at <= :before"
+    " ORDER BY look_at LIMIT 1) RETURNING id, tenant_id, directory, look_at"
 )
 _PROVISIONAL = (
     f"SELECT {ACCOUNT_COLUMNS} FROM accounts a JOIN jobs j ON j.id = a.job_id WHERE a.job_id = ?"
-    " AND a.idx > ? AND a.status IN ('failed', 'cancelled') AND a.attempt > 0"
+    " AND a.idx > ? AND a.status IN ('failed', 'cancelled', 'deleted') AND a.attempt > 0"
     " ORDER BY a.idx LIMIT ?"
 )
 _LANDED = (
-    "UPDATE accounts SET status = ?, entry_id = coalesce(?, entry_id), reason = ?, detail = ?,"
+    "UPDATE accounts SET status = ?, entry_id = coalesce(?, entry_id), reason = ?,"
     " updated_at = ? WHERE job_id = ? AND idx = ? AND attempt = ? AND status = ?"
 )
-_DONE = "UPDATE jobs SET provisional_since = NULL WHERE id = ? AND provisional_since = ?"
+_LOOKED = (
+    "UPDATE jobs SET looked_at = :now, look_at = CASE WHEN :now - finished_at < :watched"
+    " THEN :now + 3 * (:now - finished_at) END WHERE id = :id AND look_at = :since"
+)
 
 
 def look_again(
     db: sqlite3.Connection, session: str, settled: float, now: float
 ) -> Provisional | None:
     require_live(db, session)
-    row = db.execute(_OLDEST, {"now": now, "before": now - settled}).fetchone()
+    row = db.execute(_DUE, {"now": now, "before": now - settled}).fetchone()
     return None if row is None else Provisional(*row)
 
 
-def provisional(db: sqlite3.Connection, job_id: str, after: int, limit: int) -> list[LeasedAccount]:
-    return [leased(row, bump=0) for row in db.execute(_PROVISIONAL, (job_id, after, limit))]
+def provisional(db: sqlite3.Connection, job_id: str, after: int, limit: int) -> list[Late]:
+    rows = db.execute(_PROVISIONAL, (job_id, after, limit)).fetchall()
+    return [Late(leased(row, bump=0), AccountStatus(row["status"])) for row in rows]
 
 
-def landed(db: sqlite3.Connection, session: str, results: Sequence[Result], now: float) -> Recorded:
+def landed(db: sqlite3.Connection, session: str, found: Sequence[Found], now: float) -> Recorded:
     """Compare-and-set on attempt and state: what was retried meanwhile is left as it is."""
     require_live(db, session)
     tallies: defaultdict[str, Tally] = defaultdict(Tally)
     notes: list[Note] = []
     stale: list[tuple[str, int]] = []
-    for one in results:
-        before, what = LANDED[one.status]
-        key = (one.job_id, one.index, one.attempt, before)
-        change = (one.status, one.entry_id, one.reason, one.detail, now)
-        if db.execute(_LANDED, (*change, *key)).rowcount == 1:
-            tallies[one.job_id].counts.update({one.status: 1, before: -1})
-            notes.append(of_result(one, what, session))
+    for one in found:
+        change = (one.becomes, one.entry_id, one.happening, now)
+        if db.execute(_LANDED, (*change, *one.key, one.attempt, one.late.status)).rowcount == 1:
+            tallies[one.key[0]].counts.update(one.counts())
+            notes.append(of_found(one, session))
         else:
-            stale.append((one.job_id, one.index))
+            stale.append(one.key)
+    note(db, notes, now)
     jobs = job_rows(db, list(tallies))
     states = settle(db, [(jobs[job], tally) for job, tally in tallies.items()], now)
-    note(db, notes, now)
-    return Recorded(len(results) - len(stale), stale, states)
+    return Recorded(len(found) - len(stale), stale, states)
 
 
 def looked_again(
     db: sqlite3.Connection, session: str, job: Provisional, now: float, *, done: bool
 ) -> None:
     require_live(db, session)
-    if done and db.execute(_DONE, (job.job_id, job.since)).rowcount == 1:
+    if not done:
+        return
+    values = {"now": now, "watched": WATCHED_FOR, "id": job.job_id, "since": job.since}
+    if db.execute(_LOOKED, values).rowcount == 1:
         note(db, [Note(job.job_id, None, Happening.LOOKED, session=session)], now)

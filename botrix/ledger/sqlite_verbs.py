@@ -48,19 +48,20 @@ _RENAME = (
 _RECORD = (
     "UPDATE accounts SET status = r.status, session_id = NULL,"
     " entry_id = coalesce(r.entry_id, accounts.entry_id), reason = r.reason, detail = r.detail,"
-    " not_before = r.not_before, tries = tries + r.counted, updated_at = r.now"
-    " FROM (WITH r (status, entry_id, reason, detail, not_before, counted, now, job_id, idx,"
-    " attempt, session) AS (VALUES {}) SELECT * FROM r) r"
+    " not_before = r.not_before, tries = tries + r.counted, updated_at = r.now,"
+    " in_doubt = max(accounts.in_doubt, r.in_doubt)"
+    " FROM (WITH r (status, entry_id, reason, detail, not_before, counted, now, in_doubt, job_id,"
+    " idx, attempt, session) AS (VALUES {}) SELECT * FROM r) r"
     " WHERE accounts.job_id = r.job_id AND accounts.idx = r.idx AND accounts.attempt = r.attempt"
     " AND +accounts.session_id = r.session AND +accounts.status = 'leased'"
 )
-_RECORD_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_RECORD_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _TALLY = (
     "UPDATE jobs SET status = t.status, created = t.created, existing = t.existing,"
     " failed = t.failed, cancelled = t.cancelled, deleted = t.deleted, retried = t.retried,"
     " updated_at = t.now, place = CASE WHEN t.over THEN NULL ELSE place END,"
     " finished_at = CASE WHEN t.over THEN coalesce(finished_at, t.now) ELSE finished_at END,"
-    " provisional_since = CASE WHEN t.provisional THEN t.now ELSE provisional_since END,"
+    " look_at = CASE WHEN t.provisional THEN t.now ELSE look_at END,"
     " due_at = CASE WHEN t.over THEN NULL WHEN t.due IS NULL OR due_at < t.due THEN due_at"
     " ELSE t.due END"
     " FROM (WITH t (id, status, created, existing, failed, cancelled, deleted, retried, over,"
@@ -178,7 +179,7 @@ def _row(result: Result, job: JobRow | None, session: str, now: float) -> tuple[
     return (
         status, result.entry_id, result.reason, result.detail,
         now + result.delay if status in _AGAIN else 0.0, int(result.counted), now,
-        result.job_id, result.index, result.attempt, session,
+        int(result.in_doubt), result.job_id, result.index, result.attempt, session,
     )  # fmt: skip
 
 

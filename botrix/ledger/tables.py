@@ -68,7 +68,8 @@ jobs = sa.Table(
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("updated_at", sa.Double, nullable=False),
     sa.Column("finished_at", sa.Double),
-    sa.Column("provisional_since", sa.Double),
+    sa.Column("look_at", sa.Double),
+    sa.Column("looked_at", sa.Double),
     _one_of("status", JobStatus),
     _one_of("source", Source),
     _one_of("lane", Lane),
@@ -103,10 +104,10 @@ sa.Index(
     postgresql_where=jobs.c.due_at.is_not(None),
 )
 sa.Index(
-    "ix_jobs_provisional",
-    jobs.c.provisional_since,
-    sqlite_where=jobs.c.provisional_since.is_not(None),
-    postgresql_where=jobs.c.provisional_since.is_not(None),
+    "ix_jobs_look",
+    jobs.c.look_at,
+    sqlite_where=jobs.c.look_at.is_not(None),
+    postgresql_where=jobs.c.look_at.is_not(None),
 )
 sa.Index("ix_jobs_tenant", jobs.c.tenant_id, jobs.c.created_at, jobs.c.id)
 
@@ -129,6 +130,7 @@ accounts = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("crashes", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("in_doubt", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("not_before", sa.Double, nullable=False, server_default="0"),
     sa.Column("entry_id", sa.Text),
     sa.Column("reason", sa.Text),

@@ -42,7 +42,7 @@ class LineServer:
 
     async def start(self) -> None:
         """Raises LineDown where the server cannot be had, or one runs there already."""
-        if await self._answers():
+        if await self.answers():
             raise LineDown(f"a line runs already on {self._socket}; stop it, or use another folder")
         for folder in (self._data, self._socket.parent):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -98,14 +98,15 @@ class LineServer:
 
     async def _until_ready(self) -> None:
         deadline = time.monotonic() + _START_WITHIN
-        while not await self._answers():
+        while not await self.answers():
             assert self._process is not None
             if self._process.poll() is not None or time.monotonic() > deadline:
                 await self.stop()
                 raise LineDown(f"the embedded line did not start: {self._last_words()}")
             await asyncio.sleep(0.02)
 
-    async def _answers(self) -> bool:
+    async def answers(self) -> bool:
+        """Whether a line is there and takes commands."""
         if not self._socket.exists():
             return False
         line = Line.open(self.url)

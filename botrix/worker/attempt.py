@@ -6,9 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from botrix.creators.creator import Creator, Sighting, Wanted, Whose
 from botrix.model import LeasedAccount, Outcome, OutcomeKind
 
+NAME_TAKEN = "name taken"
 _NOT_SURE = Outcome(OutcomeKind.UNKNOWN, reason="lease in doubt", counted=False)
 _LOOK_AGAIN = (OutcomeKind.UNKNOWN, OutcomeKind.CONFLICT)
 
@@ -41,10 +44,10 @@ async def _find_those_in_doubt(
         return
     sightings = await creator.find([wanted[i] for i in doubtful])
     for i, sighting in zip(doubtful, sightings, strict=True):
-        if sighting.whose is not Whose.NOBODY:
-            outcomes[i] = _seen(sighting)
-        elif accounts[i].find_only:
+        if accounts[i].find_only and sighting.whose not in (Whose.OURS, Whose.UNSURE):
             outcomes[i] = Outcome(OutcomeKind.RETRY, reason="cancelled")
+        elif sighting.whose is not Whose.NOBODY:
+            outcomes[i] = _seen(sighting)
 
 
 async def _create_the_rest(
@@ -68,7 +71,8 @@ async def _look_again(
     for i, sighting in zip(lost, sightings, strict=True):
         before = outcomes[i]
         if sighting.whose is not Whose.NOBODY:
-            outcomes[i] = _seen(sighting)
+            answered = before is not None and before.kind is OutcomeKind.CONFLICT
+            outcomes[i] = msgspec.structs.replace(_seen(sighting), in_doubt=not answered)
         elif before is not None and before.kind is OutcomeKind.CONFLICT:
             # Refused as a duplicate that nobody can see yet: the directory is catching up.
             outcomes[i] = Outcome(
@@ -84,7 +88,7 @@ def _seen(sighting: Sighting) -> Outcome:
             return Outcome(OutcomeKind.EXISTING, sighting.entry_id, "created by another job")
         case Whose.FOREIGN:
             detail = sighting.detail or "an account of this name exists and is not ours"
-            return Outcome(OutcomeKind.CONFLICT, sighting.entry_id, "name taken", detail)
+            return Outcome(OutcomeKind.CONFLICT, sighting.entry_id, NAME_TAKEN, detail)
         case Whose.UNPROVEN:
             detail = f"an account of this name exists: {sighting.detail}, so whose it is is unknown"
             return Outcome(OutcomeKind.CONFLICT, sighting.entry_id, "ownership unknown", detail)

@@ -12,6 +12,8 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
+import msgspec
+
 from botrix.creators.creator import Creator, Wanted
 from botrix.errors import BotrixError, LedgerDown
 from botrix.ledger.ledger import Room
@@ -19,7 +21,7 @@ from botrix.model import AccountStatus, LeasedAccount, Outcome, OutcomeKind, Res
 from botrix.retry import Backoff, decide
 from botrix.sealing import Sealer
 from botrix.services import Directories
-from botrix.worker.attempt import attempt
+from botrix.worker.attempt import NAME_TAKEN, attempt
 from botrix.worker.parts import cancelled
 from botrix.worker.recorder import Recorder
 
@@ -227,6 +229,7 @@ class Desk:
             tried = await self._attempt(creator, again)
             for n, outcome in zip(taken, tried, strict=True):
                 outcomes[n] = outcome
+        outcomes[:] = [_not_existing(a, o) for a, o in zip(batch, outcomes, strict=True)]
         return batch
 
     async def _attempt(self, creator: Creator, batch: Sequence[LeasedAccount]) -> list[Outcome]:
@@ -250,16 +253,25 @@ class Desk:
 
 
 def _taken(account: LeasedAccount, outcome: Outcome) -> bool:
-    """Whether the name is somebody else's, and can be another one. A roster's name cannot."""
-    if not account.unguessable or account.find_only:
+    """Whether the name is somebody else's, and can be another one. A roster's name cannot, nor one
+    under which some call was not answered: should that land after all, there would be two."""
+    if not account.unguessable or account.find_only or account.in_doubt:
         return False
-    foreign = outcome.kind is OutcomeKind.CONFLICT and outcome.reason == "name taken"
-    return foreign or outcome.kind is OutcomeKind.EXISTING
+    foreign = outcome.kind is OutcomeKind.CONFLICT and outcome.reason == NAME_TAKEN
+    return not outcome.in_doubt and (foreign or outcome.kind is OutcomeKind.EXISTING)
+
+
+def _not_existing(account: LeasedAccount, outcome: Outcome) -> Outcome:
+    """An entry of another job is no account of a generated one, which has another password."""
+    if account.unguessable and outcome.kind is OutcomeKind.EXISTING:
+        return msgspec.structs.replace(outcome, kind=OutcomeKind.CONFLICT)
+    return outcome
 
 
 def cut_short(account: LeasedAccount, begun: bool) -> Result:
     """How an account goes back uncounted at the end of a session."""
     status = AccountStatus.UNSURE if begun or account.find_first else AccountStatus.PLANNED
     return Result(
-        account.job_id, account.index, account.attempt, status, reason="handed back", counted=False
-    )
+        account.job_id, account.index, account.attempt, status, reason="handed back",
+        counted=False, in_doubt=begun,
+    )  # fmt: skip

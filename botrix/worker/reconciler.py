@@ -3,7 +3,8 @@
 These two are provisional: a call of a worker that stood still may land after its account was given
 up (a fence on writes to the ledger does not cover it). So once a lease and the longest call have
 passed, each account that a call may have been made for is looked for. What landed as failed is
-adopted, what landed as cancelled is removed, and only what bears our tag.
+adopted, what landed as cancelled is removed, and only what bears our tag. Since a process may stand
+still for longer than anybody waits, the look is repeated for a day, ever less often.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 
-from botrix.creators.creator import Creator, Sighting, Wanted, Whose
+from botrix.creators.creator import Creator, Wanted, Whose
 from botrix.errors import BotrixError, LedgerError, LineDown
-from botrix.ledger.ledger import Ledger, Provisional, Recorded
+from botrix.ledger.ledger import Found, Ledger, Provisional, Recorded
 from botrix.line.line import Line
-from botrix.model import AccountStatus, LeasedAccount, OutcomeKind, Result
+from botrix.model import AccountStatus, LeasedAccount, OutcomeKind
 from botrix.services import Directories
 from botrix.worker.events import SHOWN_ACCOUNTS, update
 
@@ -58,33 +59,24 @@ class Reconciler:
             _log.warning("cannot look again: %s", error, extra={"job": job.job_id})
             return False
         after, sure = -1, True
-        while accounts := await self._ledger.provisional(job.job_id, after, _PAGE):
-            after = accounts[-1].index
-            sightings = await creator.find([_wanted(account) for account in accounts])
+        while page := await self._ledger.provisional(job.job_id, after, _PAGE):
+            after = page[-1].account.index
+            sightings = await creator.find([_wanted(late.account) for late in page])
             sure = sure and all(one.whose is not Whose.UNSURE for one in sightings)
-            late = [
-                (account, one)
-                for account, one in zip(accounts, sightings, strict=True)
+            landed = [
+                Found(late, one.entry_id)
+                for late, one in zip(page, sightings, strict=True)
                 if one.whose is Whose.OURS
             ]
-            sure = await self._settle(creator, late) and sure
+            sure = await self._settle(creator, landed) and sure
         return sure
 
-    async def _settle(
-        self, creator: Creator, late: Sequence[tuple[LeasedAccount, Sighting]]
-    ) -> bool:
+    async def _settle(self, creator: Creator, landed: Sequence[Found]) -> bool:
         """Adopts or removes what landed; whether all that was to go is gone."""
-        results, gone = [], True
-        for account, sighting in late:
-            if not account.find_only:
-                results.append(_landed(account, sighting, AccountStatus.CREATED))
-            elif await _removed(creator, sighting):
-                results.append(_landed(account, sighting, AccountStatus.DELETED))
-            else:
-                gone = False
-        if results:
-            await self._publish(await self._ledger.landed(self._session, results))
-        return gone
+        settled = [one for one in landed if await _is_as_it_should_be(creator, one)]
+        if settled:
+            await self._publish(await self._ledger.landed(self._session, settled))
+        return len(settled) == len(landed)
 
     async def _publish(self, recorded: Recorded) -> None:
         try:
@@ -97,8 +89,11 @@ class Reconciler:
             _log.debug("not published: %s", error)
 
 
-async def _removed(creator: Creator, sighting: Sighting) -> bool:
-    outcome = await creator.delete(sighting.entry_id or "")
+async def _is_as_it_should_be(creator: Creator, found: Found) -> bool:
+    """What had failed stays; anything else is removed."""
+    if found.becomes is AccountStatus.CREATED:
+        return True
+    outcome = await creator.delete(found.entry_id or "")
     gone = outcome.kind is OutcomeKind.REJECTED and outcome.reason == "no such entry"
     return gone or outcome.kind is OutcomeKind.CREATED
 
@@ -106,10 +101,3 @@ async def _removed(creator: Creator, sighting: Sighting) -> bool:
 def _wanted(account: LeasedAccount) -> Wanted:
     """Nothing is created, so no password is needed."""
     return Wanted(account.tag, account.person, "", account.unguessable)
-
-
-def _landed(account: LeasedAccount, sighting: Sighting, status: AccountStatus) -> Result:
-    return Result(
-        account.job_id, account.index, account.attempt, status, sighting.entry_id, "landed late",
-        "a call that was given up had reached the directory after all",
-    )  # fmt: skip

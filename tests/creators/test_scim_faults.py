@@ -23,7 +23,7 @@ WANTED = Wanted(ACCOUNT.tag, PERSON, "Pass-w0rd!")
 
 
 async def once(creator: Creator, wanted: Wanted = WANTED, **more: Any) -> Outcome:
-    (outcome,) = await attempt(creator, [replace(ACCOUNT, **more)], [wanted])
+    (outcome,) = await attempt(creator, [replace(ACCOUNT, **more)], [wanted], lambda: True)
     return outcome
 
 

@@ -26,7 +26,7 @@ from botrix.ledger import (
     sqlite_sessions,
     sqlite_verbs,
 )
-from botrix.ledger.ledger import Asked, Room, Submission
+from botrix.ledger.ledger import Asked, Found, Room, Submission
 from botrix.ledger.migrate import upgrade
 from botrix.ledger.postgres import _PLANNER
 from botrix.model import AccountStatus, Lane, NewJob, Person, PlannedAccount, Result, Source
@@ -35,12 +35,12 @@ from tests.servers.postgres import PostgresServer
 # 20,000 jobs of which some stand in the line or are due, 10 accounts each, of every kind.
 _FILL = (
     "INSERT INTO jobs (id, status, source, lane, directory, count, next_index, created, failed,"
-    " place, due_at, provisional_since, created_at, updated_at) SELECT 'j' || n, CASE"
+    " place, due_at, look_at, finished_at, created_at, updated_at) SELECT 'j' || n, CASE"
     " WHEN n % 100 = 0 THEN 'failed' WHEN n % 10 < 7 THEN 'completed' ELSE 'running' END,"
     " 'generate', 'normal', 'local', CASE WHEN n % 10 < 7 THEN 10 ELSE 20 END, 10,"
     " CASE WHEN n % 100 = 0 THEN 8 ELSE 10 END, CASE WHEN n % 100 = 0 THEN 2 ELSE 0 END,"
     " CASE WHEN n % 10 = 8 THEN n END, CASE WHEN n % 10 = 9 THEN n END,"
-    " CASE WHEN n % 100 = 0 THEN n END, 0, 0 FROM {series}",
+    " CASE WHEN n % 100 = 0 THEN n END, CASE WHEN n % 100 = 0 THEN n END, 0, 0 FROM {series}",
     "INSERT INTO accounts (job_id, idx, status, username, email, given_name, family_name,"
     " display_name, sealed, session_id, attempt, crashes, reason, updated_at) SELECT 'j' || s.n,"
     " i.n, CASE WHEN s.n % 100 = 0 AND i.n < 2 THEN 'failed' WHEN s.n % 10 < 7 THEN 'created'"
@@ -111,8 +111,7 @@ def _every_verb_on_sqlite(db: sqlite3.Connection) -> None:
     job = sqlite_reconcile.look_again(db, "s3", 1.0, now)
     assert job is not None
     (late, *_) = sqlite_reconcile.provisional(db, job.job_id, -1, 100)
-    change = Result(late.job_id, late.index, late.attempt, AccountStatus.CREATED)
-    assert sqlite_reconcile.landed(db, "s3", [change], now).accepted == 1
+    assert sqlite_reconcile.landed(db, "s3", [Found(late)], now).accepted == 1
     sqlite_reconcile.looked_again(db, "s3", job, now, done=True)
     sqlite_dispatch.due(db, 500, now)
     sqlite_dispatch.fetch(db, 500)
@@ -183,7 +182,7 @@ _INDEXES_BESIDE_KEYS: dict[str, set[str]] = {
     postgres_dispatch.LOCK_JOBS: set(),
     postgres_dispatch.DUE: {"ix_jobs_due"},
     postgres_dispatch.PASSED_BY: {"ix_jobs_line"},
-    postgres_reconcile.OLDEST: {"ix_jobs_provisional"},
+    postgres_reconcile.OLDEST: {"ix_jobs_look"},
     postgres_reconcile.PROVISIONAL: set(),
     postgres_claim.LOCK: set(),
     postgres_claim.LEASE: set(),
@@ -208,8 +207,7 @@ async def _every_verb_on_postgres(db: Any) -> None:
     job = await postgres_reconcile.look_again(db, "s3", 1.0)
     assert job is not None
     (late, *_) = await postgres_reconcile.provisional(db, job.job_id, -1, 100)
-    change = Result(late.job_id, late.index, late.attempt, AccountStatus.CREATED)
-    assert (await postgres_reconcile.landed(db, "s3", [change])).accepted == 1
+    assert (await postgres_reconcile.landed(db, "s3", [Found(late)])).accepted == 1
     await postgres_reconcile.looked_again(db, "s3", job, done=True)
     assert (await postgres_dispatch.due(db, 500)).placed
     await postgres_dispatch.fetch(db, 500)

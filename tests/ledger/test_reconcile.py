@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+import sqlalchemy as sa
 
 from botrix.errors import SessionLost
-from botrix.ledger.engine import create_engine
-from botrix.ledger.ledger import Asked, Ledger, Room
+from botrix.ledger.engine import create_engine, now
+from botrix.ledger.ledger import Asked, Found, Ledger, Room
 from botrix.ledger.queries import Queries
+from botrix.ledger.tables import jobs
 from botrix.model import AccountStatus, JobStatus, NewJob, Person
 from botrix.services import open_ledger
 from tests.ledger.test_verbs import placed, plan, result
@@ -46,10 +48,10 @@ async def test_a_failed_job_is_looked_at_again_by_one_at_a_time(ledger: Ledger) 
     assert (job.job_id, job.tenant_id, job.directory) == ("j", "default", "local")
     assert await ledger.look_again("s1", 1000.0) is None
     seen = await ledger.provisional("j", -1, 10)
-    assert [(a.index, a.attempt, a.find_only) for a in seen] == [(1, 1, False), (2, 1, False)]
-    assert [a.index for a in await ledger.provisional("j", 1, 10)] == [2]
+    assert [(late.account.index, late.status) for late in seen] == [(1, "failed"), (2, "failed")]
+    assert [late.account.index for late in await ledger.provisional("j", 1, 10)] == [2]
     await ledger.looked_again("s1", job, done=True)
-    assert await ledger.look_again("s1", 0.0) is None
+    assert await ledger.look_again("s1", 1.0) is None
 
 
 async def test_who_was_not_seen_is_looked_for_another_time(ledger: Ledger) -> None:
@@ -60,6 +62,32 @@ async def test_who_was_not_seen_is_looked_for_another_time(ledger: Ledger) -> No
     assert await ledger.look_again("s1", 0.0) is not None
 
 
+async def test_looks_grow_rarer_and_end_after_a_day(ledger: Ledger, queries: Queries) -> None:
+    await _failed_job(ledger)
+    ages = []
+    for age in (60.0, 300.0, 4000.0, 90_000.0):
+        await _ago(queries, age)
+        job = await ledger.look_again("s1", 0.0)
+        assert job is not None
+        await ledger.looked_again("s1", job, done=True)
+        ages.append(await _next_look(queries))
+    assert ages[0] == pytest.approx(180, abs=5)
+    assert ages[1] == pytest.approx(900, abs=5)
+    assert ages[2] == pytest.approx(12_000, abs=5)
+    assert ages[3] is None
+
+
+async def _ago(queries: Queries, seconds: float) -> None:
+    """As if the job had ended so long ago, and its time had come."""
+    async with queries.engine.begin() as db:
+        await db.execute(sa.update(jobs).values(finished_at=now() - seconds, look_at=now() - 1))
+
+
+async def _next_look(queries: Queries) -> float | None:
+    async with queries.engine.begin() as db:
+        return (await db.execute(sa.select(jobs.c.look_at - now()))).scalar_one()
+
+
 async def test_a_completed_job_is_not_provisional(ledger: Ledger) -> None:
     await _failed_job(ledger, created=3)
     assert await ledger.look_again("s1", 0.0) is None
@@ -68,13 +96,12 @@ async def test_a_completed_job_is_not_provisional(ledger: Ledger) -> None:
 async def test_what_landed_late_counts_as_created(ledger: Ledger) -> None:
     await _failed_job(ledger)
     first, second = await ledger.provisional("j", -1, 10)
-    late = result(first, AccountStatus.CREATED, entry_id="e1")
-    recorded = await ledger.landed("s1", [late])
+    recorded = await ledger.landed("s1", [Found(first, "e1")])
     (job,) = recorded.jobs
     assert (recorded.accepted, job.status, job.created, job.failed) == (1, JobStatus.FAILED, 2, 1)
-    again = await ledger.landed("s1", [late])
+    again = await ledger.landed("s1", [Found(first)])
     assert (again.accepted, again.stale, again.jobs) == (0, [("j", 1)], [])
-    (job,) = (await ledger.landed("s1", [result(second, AccountStatus.CREATED)])).jobs
+    (job,) = (await ledger.landed("s1", [Found(second)])).jobs
     assert (job.status, job.created, job.failed) == (JobStatus.COMPLETED, 3, 0)
 
 
@@ -84,7 +111,7 @@ async def test_a_retry_comes_before_a_late_finding(ledger: Ledger, queries: Quer
     assert job is not None
     first, _ = await ledger.provisional("j", -1, 10)
     await queries.retry("default", "j")
-    assert (await ledger.landed("s1", [result(first, AccountStatus.CREATED)])).accepted == 0
+    assert (await ledger.landed("s1", [Found(first)])).accepted == 0
     await ledger.looked_again("s1", job, done=True)
     assert not [n for n in await _told(queries, "j") if n == (None, "looked again")]
 
@@ -97,12 +124,15 @@ async def test_what_landed_though_cancelled_is_removed(ledger: Ledger, queries: 
     (job,) = (await ledger.record("s1", back)).jobs
     assert (job.status, job.cancelled) == (JobStatus.CANCELLED, 5)
     late, _ = await ledger.provisional("j", -1, 10)
-    assert late.find_only
-    (job,) = (await ledger.landed("s1", [result(late, AccountStatus.DELETED)])).jobs
+    (job,) = (await ledger.landed("s1", [Found(late)])).jobs
     assert (job.status, job.cancelled, job.deleted) == (JobStatus.CANCELLED, 4, 1)
+    once_more, _ = await ledger.provisional("j", -1, 10)
+    assert once_more.status == "deleted"  # a second call may land after the first was removed
+    (job,) = (await ledger.landed("s1", [Found(once_more)])).jobs
+    assert (job.cancelled, job.deleted) == (4, 1)
     told = await _told(queries, "j")
     assert told == [
-        (None, "cancel asked"), (0, "cancelled"), (1, "cancelled"), (0, "removed"),
+        (None, "cancel asked"), (0, "cancelled"), (1, "cancelled"), (0, "removed"), (0, "removed"),
     ]  # fmt: skip
 
 
@@ -114,7 +144,7 @@ async def test_a_lost_session_finds_nothing(ledger: Ledger) -> None:
     await ledger.mark_lost("s1", None)
     for write in (
         ledger.look_again("s1", 0.0),
-        ledger.landed("s1", [result(late, AccountStatus.CREATED)]),
+        ledger.landed("s1", [Found(late)]),
         ledger.looked_again("s1", job, done=True),
     ):
         with pytest.raises(SessionLost):

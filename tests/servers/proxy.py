@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from asyncio import StreamReader, StreamWriter
 
 
 class Proxy:
     """lose: the connection is cut when the server answers to a request that holds these bytes, so
     that the server has done what was asked and nobody hears of it; counted in `lost`, at most
-    `times`."""
+    `times`; share: of such requests, by `rng`."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, share: float = 1.0, rng: random.Random | None = None) -> None:
         self._target = port
+        self._share = share
+        self._rng = rng or random.Random(0)
         self.port = 0
         self.lose: bytes | None = None
         self.times = 1
@@ -58,7 +61,7 @@ class Proxy:
         asking: bool,
     ) -> None:
         while data := await source.read(65536):
-            if asking and self.lose is not None and self.lose in data and self.lost < self.times:
+            if asking and self._loses(data):
                 self.lost += 1
                 doomed.set()
             if not asking and doomed.is_set():
@@ -68,3 +71,8 @@ class Proxy:
             target.write(data)
             await target.drain()
         target.close()
+
+    def _loses(self, data: bytes) -> bool:
+        if self.lose is None or self.lose not in data or self.lost >= self.times:
+            return False
+        return self._share >= 1.0 or self._rng.random() < self._share

@@ -26,6 +26,7 @@ class ScimServer:
         self.url = f"http://127.0.0.1:{port}{path}"
         self.headers = {"Authorization": f"Bearer {TOKEN}"}
         self.process: Process | None = None
+        self._session: aiohttp.ClientSession | None = None
 
     async def start(self, command: Sequence[str]) -> None:
         self.process = await asyncio.create_subprocess_exec(
@@ -35,6 +36,8 @@ class ScimServer:
 
     async def stop(self) -> None:
         assert self.process is not None
+        if self._session is not None:
+            await self._session.close()
         if self.process.returncode is None:
             self.process.kill()
         await self.process.wait()
@@ -75,6 +78,13 @@ class SimulatedDirectory(ScimServer):
 
     async def entries(self) -> list[dict[str, Any]]:
         return list(await self.ask("GET", "/_entries"))
+
+    async def logs_in(self, said: dict[str, str]) -> bool:
+        """Of {userName, password}."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        async with self._session.post(f"{self.url}/_login", json=said) as answer:
+            return answer.status == 204
 
     def calls(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()]

@@ -32,14 +32,27 @@ class System:
     """Line, ledger and API run from `start`; workers are started by the test."""
 
     def __init__(
-        self, data: Path, environ: Mapping[str, str] = FAST, ledger_url: str | None = None
+        self,
+        data: Path,
+        environ: Mapping[str, str] = FAST,
+        ledger_url: str | None = None,
+        redis_url: str | None = None,
+        log: Path | None = None,
     ) -> None:
-        self.settings = Settings.read({}, data=data, port=free_port(), ledger_url=ledger_url)
+        """log: where the processes write, if not to this one's stderr. A redis_url is of a line
+        that somebody else starts and stops."""
+        self.settings = Settings.read(
+            {}, data=data, port=free_port(), ledger_url=ledger_url, redis_url=redis_url
+        )
         self.environ = {**os.environ, "BOTRIX_LOG_LEVEL": "INFO", **environ}
         self.supervisor = Supervisor(self.settings, 0, self.environ)
+        self.direct_url = self.settings.ledger_url  # where the system goes through a proxy
+        self.output = log.open("ab") if log else None
+        self.supervisor.output = self.output
         self.url = f"http://127.0.0.1:{self.settings.port}"
         self.workers: dict[str, Process] = {}
-        self.redis = Redis(unix_socket_path=str(self.settings.line_socket), decode_responses=True)
+        self.prefix: tuple[str, ...] = ()  # of a worker's command, such as strace
+        self.redis = Redis.from_url(self.settings.redis_url, decode_responses=True)
 
     async def start(self) -> None:
         await self.supervisor.start()
@@ -51,6 +64,8 @@ class System:
         for name in list(self.workers):
             await self.kill(name)
         await self.supervisor.stop()
+        if self.output:
+            self.output.close()
 
     async def worker(self, name: str = "worker-1", *options: str, **environ: str) -> Process:
         """By the documented entry point."""
@@ -62,7 +77,9 @@ class System:
             **environ,
         }
         command = ("-m", "workers.worker_daemon", "--worker-id", name, *options)
-        process = await asyncio.create_subprocess_exec(sys.executable, *command, env=env)
+        process = await asyncio.create_subprocess_exec(
+            *self.prefix, sys.executable, *command, env=env, stdout=self.output, stderr=self.output
+        )
         self.workers[name] = process
         return process
 
@@ -71,6 +88,13 @@ class System:
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+    async def restart_api(self) -> None:
+        """SIGKILL, and a new one, once it answers."""
+        old = self.supervisor.processes["api"]
+        old.kill()
+        await old.wait()
+        await self.supervisor.start_api()
 
     async def terminate(self, name: str) -> int:
         process = self.workers.pop(name)
@@ -113,7 +137,7 @@ class System:
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Of the ledger itself, whichever database it is; parameters are written `?`."""
-        url = self.settings.ledger_url
+        url = self.direct_url
         if url.startswith("sqlite"):
             path = url.removeprefix("sqlite:///")
             with closing(sqlite3.connect(path, timeout=10)) as db, db:

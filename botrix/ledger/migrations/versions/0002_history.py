@@ -1,4 +1,4 @@
-"""What happened to each job and account; what is provisional; accounts that are claimed alone."""
+"""What happened to each job and account; which are looked for again; accounts that are claimed alone."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,12 +9,15 @@ _SUSPECT = "crashes >= 2 AND status IN ('planned', 'unsure')"
 
 
 def upgrade() -> None:
-    op.add_column("jobs", sa.Column("provisional_since", sa.Double()))
+    op.add_column("jobs", sa.Column("look_at", sa.Double()))
+    op.add_column("jobs", sa.Column("looked_at", sa.Double()))
     op.add_column("accounts", sa.Column("last_session", sa.Text()))
+    op.add_column(
+        "accounts", sa.Column("in_doubt", sa.Boolean(), server_default=sa.false(), nullable=False)
+    )
     op.create_index(
-        "ix_jobs_provisional", "jobs", ["provisional_since"],
-        sqlite_where=sa.text("provisional_since IS NOT NULL"),
-        postgresql_where=sa.text("provisional_since IS NOT NULL"),
+        "ix_jobs_look", "jobs", ["look_at"],
+        sqlite_where=sa.text("look_at IS NOT NULL"), postgresql_where=sa.text("look_at IS NOT NULL"),
     )
     op.create_index(
         "ix_accounts_suspect", "accounts", ["not_before"],
