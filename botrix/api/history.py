@@ -11,6 +11,7 @@ from botrix.api.door import Here, HereNow, account_key
 from botrix.api.schemas import HappeningView, Page, time_of
 
 router = APIRouter(tags=["history"])
+_A_MOMENT = 0.005
 Cursor = Annotated[int, Query(ge=0)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
@@ -51,7 +52,8 @@ def _ends(job: dict[str, Any]) -> list[dict[str, Any]]:
     if job["finished_at"] is not None:
         names = ("created", "existing", "failed", "cancelled", "deleted")
         counts = ", ".join(f"{job[name]} {name}" for name in names if job[name])
-        told.append({"at": job["finished_at"], "what": job["status"], "detail": counts})
+        now = f"{job['status']} now" if job["status"] != "completed" else "completed"
+        told.append({"at": job["finished_at"], "what": "finished", "detail": f"{now}: {counts}"})
     return told
 
 
@@ -64,9 +66,14 @@ async def _page(
     since = rows[0]["at"] if cursor and rows else 0.0
     until = rows[-1]["at"] if full else float("inf")
     items = [*(t for t in told if since <= t["at"] < until), *(_item(row) for row in rows)]
-    items.sort(key=lambda item: item["at"])
+    items.sort(key=_order)
     shown = [{**item, "at": time_of(item["at"])} for item in items]
     return {"items": shown, "next": str(rows[-1]["n"]) if full else None}
+
+
+def _order(item: dict[str, Any]) -> float:
+    """By time; what finished a job is noted in the same transaction, a moment after its end."""
+    return float(item["at"]) + (_A_MOMENT if item["what"] == "finished" else 0.0)
 
 
 def _item(row: dict[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,6 @@ import click
 
 from botrix.cli.client import Api
 from botrix.cli.jobs import api_url, for_programs
-from botrix.cli.render import print_rows
-
-_COLUMNS = ("at", "what", "account", "attempt", "worker", "session", "reason", "detail")
 
 
 @click.command()
@@ -27,7 +24,8 @@ def explain(what: str, limit: int, url: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False))
         return
-    print_rows([_shown(row) for row in rows], _COLUMNS, as_json=False)
+    for row in rows:
+        click.echo(_line(row))
     if len(rows) == limit:
         click.echo(f"these are the first {limit}; --limit shows more", err=True)
 
@@ -43,6 +41,13 @@ def _happenings(api: Api, path: str, limit: int) -> Iterator[dict[str, Any]]:
             return
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    """The time to the millisecond, without what every line would repeat."""
-    return {**row, "at": row["at"][:23].replace("T", " ")}
+def _line(row: dict[str, Any]) -> str:
+    """One line: when, what, to which account, in whose attempt, and why. Never a control character,
+    for some of it comes from directories."""
+    index = "" if row["account"] is None else f"account {row['account'].rpartition(':')[2]}"
+    attempt = f"attempt {row['attempt']}" if row["attempt"] else ""
+    worker = f"{row['worker']} ({row['session']})" if row["worker"] else row["session"] or ""
+    why = ": ".join(part for part in (row["reason"], row["detail"]) if part)
+    parts = (row["at"][:23].replace("T", " "), f"{row['what']:12}", index, attempt, worker, why)
+    text = "  ".join(part for part in parts if part)
+    return "".join(c if c.isprintable() else "·" for c in text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from alembic.script import ScriptDirectory
 from botrix.errors import LedgerDown
 from botrix.ledger.engine import create_engine
 
+_one_at_a_time = threading.Lock()  # Alembic hands its context about in a global
 _FOLDER = Path(__file__).parent / "migrations"
 
 
@@ -35,7 +37,8 @@ def upgrade(url: str) -> None:
     """Runs what is missing, in one transaction. Raises LedgerDown where there is no answer."""
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    asyncio.run(_upgrade(url))
+    with _one_at_a_time:
+        asyncio.run(_upgrade(url))
 
 
 def _run(connection: sa.Connection) -> None:

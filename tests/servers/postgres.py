@@ -39,6 +39,7 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._count = 0
         self._migrated = False
+        self.environ: dict[str, str] = {}  # more of it for the server, such as LD_PRELOAD
         self._data.mkdir(mode=0o700)
         if _ROOT:
             os.chown(self._data, 65534, 65534)
@@ -65,7 +66,8 @@ class PostgresServer:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [self._bin / "postgres", "-D", self._data, *pairs],
-                stdout=log, stderr=log, cwd="/", env=_environ(), start_new_session=True, **_NOBODY,
+                stdout=log, stderr=log, cwd="/", env={**_environ(), **self.environ},
+                start_new_session=True, **_NOBODY,
             )  # fmt: skip
         self._run("pg_isready", "-h", "127.0.0.1", "-p", str(self.port), "-t", "0", until=self)
 

@@ -51,15 +51,22 @@ class System:
         self.supervisor.output = self.output
         self.url = f"http://127.0.0.1:{self.settings.port}"
         self.workers: dict[str, Process] = {}
+        self._http: aiohttp.ClientSession | None = None
         self.prefix: tuple[str, ...] = ()  # of a worker's command, such as strace
         self.redis = Redis.from_url(self.settings.redis_url, decode_responses=True)
 
     async def start(self) -> None:
         await self.supervisor.start()
-        self.http = aiohttp.ClientSession(self.url)
+        self._http = aiohttp.ClientSession(self.url)
+
+    @property
+    def http(self) -> aiohttp.ClientSession:
+        assert self._http is not None, "start it first"
+        return self._http
 
     async def stop(self) -> None:
-        await self.http.close()
+        if self._http is not None:
+            await self._http.close()
         await self.redis.aclose()
         for name in list(self.workers):
             await self.kill(name)
