@@ -30,6 +30,9 @@ check: .venv/ready ## Format, lint, strict types, import directions
 test: .venv/ready ## All tests; they start and stop their own servers
 	$(BIN)/pytest
 
+storm: .venv/ready ## Faults for as long as BUDGET says (1h); goes on where it was ended
+	@$(BIN)/python -m tests.faults.long --budget $(or $(BUDGET),1h) --seed $(or $(SEED),1)
+
 .bench-venv/ready: benchmarks/requirements.txt
 	@$(PYTHON) -m venv .bench-venv
 	@.bench-venv/bin/python -m pip install -q --disable-pip-version-check -r benchmarks/requirements.txt
@@ -42,4 +45,4 @@ lock: ## Renew requirements.lock from pyproject.toml, for every Python from 3.11
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --extra dev --generate-hashes \
 	  --no-header --no-annotate --no-emit-index-url -o requirements.lock pyproject.toml
 
-.PHONY: help setup demo up check test bench lock
+.PHONY: help setup demo up check test storm bench lock

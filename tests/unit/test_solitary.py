@@ -1,0 +1,99 @@
+"""A worker that holds other accounts takes no suspect, unless that has waited long enough."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any, cast
+
+from botrix.ledger.ledger import Ledger
+from botrix.model import AccountStatus, LeasedAccount, Person, Result
+from botrix.retry import Backoff
+from botrix.sealing import Sealer
+from botrix.services import Directories
+from botrix.worker.desk import Desk
+from botrix.worker.solitary import Solitary
+
+_PERSON = Person("n", "e", "g", "f", "d")
+_SUSPECT = LeasedAccount("default", "d", "job", 0, 3, _PERSON, b"")
+_OTHER = LeasedAccount("default", "d", "other", 0, 1, _PERSON, b"")
+
+
+class _Ledger:
+    def __init__(self) -> None:
+        self.left = [_SUSPECT]
+        self.claimed = asyncio.Event()
+
+    async def suspects(self) -> bool:
+        return bool(self.left)
+
+    async def claim_suspect(self, _session: str) -> LeasedAccount | None:
+        self.claimed.set()
+        return self.left.pop() if self.left else None
+
+
+class _Directories:
+    """Opens none, so that whatever the desk holds is begun by nobody."""
+
+    async def creator(self, *_: object) -> Any:
+        await asyncio.Event().wait()
+
+
+def _made(now: list[float]) -> tuple[_Ledger, Desk, Solitary]:
+    async def rename(account: LeasedAccount) -> LeasedAccount:
+        return account
+
+    ledger = _Ledger()
+    directories = cast(Directories, _Directories())
+    desk = Desk(directories, Sealer(b"k" * 32), Backoff(), 10, rename, random.Random(1))
+    clock = lambda: now[0]  # noqa: E731
+    return ledger, desk, Solitary("s", cast(Ledger, ledger), desk, asyncio.Lock(), 10.0, clock)
+
+
+def _done(account: LeasedAccount) -> list[Result]:
+    return [Result(account.job_id, account.index, account.attempt, AccountStatus.CREATED)]
+
+
+async def test_an_idle_worker_takes_it_at_once_and_nothing_beside_it() -> None:
+    ledger, desk, solitary = _made([0.0])
+    tick = asyncio.create_task(solitary.tick())
+    await ledger.claimed.wait()
+    await asyncio.sleep(0)
+    assert (desk.held(), desk.room(100).total) == (1, 0)
+    desk.released(_done(_SUSPECT))
+    assert await tick
+    assert desk.room(100).total == 10
+    await desk.close()
+
+
+async def test_a_busy_worker_waits_a_lease_then_empties_its_desk() -> None:
+    now = [100.0]
+    ledger, desk, solitary = _made(now)
+    desk.add([_OTHER])
+    assert not await solitary.tick()
+    now[0] = 109.0
+    assert not await solitary.tick()
+    assert desk.room(100).total == 9
+    now[0] = 111.0
+    tick = asyncio.create_task(solitary.tick())
+    await asyncio.sleep(0.01)
+    assert (desk.room(100).total, ledger.claimed.is_set()) == (0, False)
+    desk.released(_done(_OTHER))
+    await ledger.claimed.wait()
+    await asyncio.sleep(0)
+    desk.released(_done(_SUSPECT))
+    assert await tick
+    await desk.close()
+
+
+async def test_the_wait_is_forgotten_once_there_is_none() -> None:
+    now = [100.0]
+    ledger, desk, solitary = _made(now)
+    desk.add([_OTHER])
+    await solitary.tick()
+    suspect = ledger.left.pop()
+    now[0] = 120.0
+    await solitary.tick()
+    ledger.left.append(suspect)
+    assert not await solitary.tick()
+    await desk.close()
