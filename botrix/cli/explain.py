@@ -13,14 +13,16 @@ from botrix.cli.jobs import api_url, for_programs
 
 
 @click.command()
-@click.argument("what", metavar="JOB|ACCOUNT")
+@click.argument("what", metavar="[JOB|ACCOUNT]", required=False)
 @click.option("--limit", type=click.IntRange(1), default=10_000, show_default=True)
 @api_url
 @for_programs
-def explain(what: str, limit: int, url: str, as_json: bool) -> None:
-    """Tell what happened to a job, or to one account (JOB:INDEX), in order, and why."""
+def explain(what: str | None, limit: int, url: str, as_json: bool) -> None:
+    """Tell what happened to a job (the newest one), or to one account (JOB:INDEX), and why."""
+    api = Api(url)
+    what = what or _newest(api)
     kind = "accounts" if ":" in what else "jobs"
-    rows = list(_happenings(Api(url), f"/api/{kind}/{what}/history", limit))
+    rows = list(_happenings(api, f"/api/{kind}/{what}/history", limit))
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False))
         return
@@ -28,6 +30,13 @@ def explain(what: str, limit: int, url: str, as_json: bool) -> None:
         click.echo(_line(row))
     if len(rows) == limit:
         click.echo(f"these are the first {limit}; --limit shows more", err=True)
+
+
+def _newest(api: Api) -> str:
+    jobs = api.get("/api/jobs", limit=1)["items"]
+    if not jobs:
+        raise click.ClickException("there is no job yet; ask for one: botrix generate --count 1")
+    return str(jobs[0]["id"])
 
 
 def _happenings(api: Api, path: str, limit: int) -> Iterator[dict[str, Any]]:
