@@ -194,11 +194,16 @@ class Desk:
             await self._work(creator, await self._next(key, creator.batch))
 
     async def _next(self, key: _Key, limit: int) -> list[LeasedAccount]:
-        while self._paused or not self._queues[key] or not self.sure():
+        while self._must_wait() or not self._queues[key]:
             self._awake[key].clear()
             await self._awake[key].wait()
         queue = self._queues[key]
         return [queue.popleft() for _ in range(min(limit, len(queue)))]
+
+    def _must_wait(self) -> bool:
+        if not self.sure():
+            self.pause()  # the watch resumes it
+        return self._paused
 
     async def _work(self, creator: Creator, begun: list[LeasedAccount]) -> None:
         batch = begun

@@ -43,7 +43,9 @@ class Watch:
         now = self._clock()
         lag, self._last = now - self._last - self.interval, now
         if lag > self._lease / 10:
-            _log.warning("the event loop was busy for %.1f s; use fewer accounts at once", lag)
+            _log.warning(
+                "the event loop was busy for %.1f s; lower BOTRIX_CAPACITY or give it more CPU", lag
+            )
         unconfirmed = now - self._pulse.confirmed
         if unconfirmed >= 0.9 * self._lease:
             raise SessionLost("the ledger did not confirm a beat in time")

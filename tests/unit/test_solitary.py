@@ -15,13 +15,13 @@ from botrix.worker.desk import Desk
 from botrix.worker.solitary import Solitary
 
 _PERSON = Person("n", "e", "g", "f", "d")
-_SUSPECT = LeasedAccount("default", "d", "job", 0, 3, _PERSON, b"")
+SUSPECT = LeasedAccount("default", "d", "job", 0, 3, _PERSON, b"")
 _OTHER = LeasedAccount("default", "d", "other", 0, 1, _PERSON, b"")
 
 
 class _Ledger:
     def __init__(self) -> None:
-        self.left = [_SUSPECT]
+        self.left = [SUSPECT]
         self.claimed = asyncio.Event()
 
     async def suspects(self) -> bool:
@@ -39,13 +39,16 @@ class _Directories:
         await asyncio.Event().wait()
 
 
-def _made(now: list[float]) -> tuple[_Ledger, Desk, Solitary]:
+def made_desk() -> Desk:
     async def rename(account: LeasedAccount) -> LeasedAccount:
         return account
 
-    ledger = _Ledger()
     directories = cast(Directories, _Directories())
-    desk = Desk(directories, Sealer(b"k" * 32), Backoff(), 10, rename, random.Random(1))
+    return Desk(directories, Sealer(b"k" * 32), Backoff(), 10, rename, random.Random(1))
+
+
+def _made(now: list[float]) -> tuple[_Ledger, Desk, Solitary]:
+    ledger, desk = _Ledger(), made_desk()
     clock = lambda: now[0]  # noqa: E731
     return ledger, desk, Solitary("s", cast(Ledger, ledger), desk, asyncio.Lock(), 10.0, clock)
 
@@ -60,7 +63,7 @@ async def test_an_idle_worker_takes_it_at_once_and_nothing_beside_it() -> None:
     await ledger.claimed.wait()
     await asyncio.sleep(0)
     assert (desk.held(), desk.room(100).total) == (1, 0)
-    desk.released(_done(_SUSPECT))
+    desk.released(_done(SUSPECT))
     assert await tick
     assert desk.room(100).total == 10
     await desk.close()
@@ -81,7 +84,7 @@ async def test_a_busy_worker_waits_a_lease_then_empties_its_desk() -> None:
     desk.released(_done(_OTHER))
     await ledger.claimed.wait()
     await asyncio.sleep(0)
-    desk.released(_done(_SUSPECT))
+    desk.released(_done(SUSPECT))
     assert await tick
     await desk.close()
 
