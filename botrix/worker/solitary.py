@@ -2,7 +2,7 @@
 worker that holds nothing else, so that a third crash convicts it and none of its neighbours.
 
 An idle worker takes it at once. A busy one claims nothing more and empties its desk first, but only
-once the account has waited for a whole lease for a worker with less to do.
+once such accounts have waited for a whole lease; after a lease of them, others have their turn.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Solitary:
         self._waiting_since: float | None = None
 
     async def tick(self) -> bool:
-        """One account. True where there may be another."""
+        """One account after another, for a lease at most."""
         if not await self._ledger.suspects():
             self._waiting_since = None
             return False
@@ -51,9 +51,13 @@ class Solitary:
             return False
         self._desk.reserve()
         try:
-            return await self._alone()
+            ends = self._clock() + self._lease
+            while await self._alone() and self._clock() < ends:
+                pass
         finally:
             self._desk.open_again()
+            self._waiting_since = self._clock()
+        return False
 
     def _waits_too_long(self) -> bool:
         now = self._clock()

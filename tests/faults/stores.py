@@ -204,13 +204,14 @@ def _own_postgres(proxied: bool) -> Arena:
     @asynccontextmanager
     async def made(site: Site) -> AsyncIterator[World]:
         with postgres_server() as server:
-            url, proxy = await server.database(), Proxy(server.port)
+            direct, proxy = await server.database(), Proxy(server.port)
+            url = direct
             if proxied:
                 await proxy.start()
-                url = url.replace(str(server.port), str(proxy.port))
+                url = direct.replace(str(server.port), str(proxy.port))
             try:
                 world = World(site.folder, site.rng, ledger_url=url)
-                world.system.direct_url = url.replace(str(proxy.port), str(server.port))
+                world.system.direct_url = direct
                 world.extras |= {"postgres": server, "proxy": proxy}
                 async with running(world):
                     yield world

@@ -6,6 +6,8 @@ import asyncio
 import random
 from typing import Any, cast
 
+from msgspec.structs import replace
+
 from botrix.ledger.ledger import Ledger
 from botrix.model import AccountStatus, LeasedAccount, Person, Result
 from botrix.retry import Backoff
@@ -64,7 +66,7 @@ async def test_an_idle_worker_takes_it_at_once_and_nothing_beside_it() -> None:
     await asyncio.sleep(0)
     assert (desk.held(), desk.room(100).total) == (1, 0)
     desk.released(_done(SUSPECT))
-    assert await tick
+    await tick
     assert desk.room(100).total == 10
     await desk.close()
 
@@ -85,7 +87,26 @@ async def test_a_busy_worker_waits_a_lease_then_empties_its_desk() -> None:
     await ledger.claimed.wait()
     await asyncio.sleep(0)
     desk.released(_done(SUSPECT))
-    assert await tick
+    await tick
+    await desk.close()
+
+
+async def test_after_a_lease_of_suspects_others_have_their_turn() -> None:
+    now = [100.0]
+    ledger, desk, solitary = _made(now)
+    ledger.left = [replace(SUSPECT, index=n) for n in range(3)]
+    tick = asyncio.create_task(solitary.tick())
+    for after in (4.0, 11.0):
+        await ledger.claimed.wait()
+        ledger.claimed.clear()
+        await asyncio.sleep(0)
+        now[0] = 100.0 + after
+        desk.released(_done(replace(SUSPECT, index=len(ledger.left))))
+    await asyncio.wait_for(tick, 5)
+    assert (len(ledger.left), desk.reserved) == (1, False)
+    desk.add([_OTHER])
+    await solitary.tick()
+    assert len(ledger.left) == 1
     await desk.close()
 
 
