@@ -74,6 +74,8 @@ def running(request: pytest.FixtureRequest) -> Iterator[_Running]:
         yield made
 
 
+# What is left of connections to processes that were killed is closed when it is collected.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.suite("Faults")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("fault", _SHORT, ids=lambda fault: fault.id)

@@ -40,6 +40,7 @@ class PostgresServer:
         self._count = 0
         self._migrated = False
         self.environ: dict[str, str] = {}  # more of it for the server, such as LD_PRELOAD
+        self.addresses = "127.0.0.1"  # to listen on, when it is started
         self._data.mkdir(mode=0o700)
         if _ROOT:
             os.chown(self._data, 65534, 65534)
@@ -56,7 +57,7 @@ class PostgresServer:
 
     def start(self) -> None:
         options = {
-            "listen_addresses": "127.0.0.1",
+            "listen_addresses": self.addresses,
             "port": self.port,
             "unix_socket_directories": "",
             "fsync": "on" if self._durable else "off",
@@ -119,11 +120,15 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
+def postgres_server(
+    *, durable: bool = False, addresses: str = "127.0.0.1"
+) -> Iterator[PostgresServer]:
+    """addresses: to listen on, with commas between them."""
     with TemporaryDirectory(prefix="bx-pg-") as name:
         folder = Path(name)
         folder.chmod(0o755)
         server = PostgresServer(folder, durable=durable)
+        server.addresses = addresses
         try:
             server.start()
             yield server

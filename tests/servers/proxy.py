@@ -35,13 +35,22 @@ class Proxy:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._server.wait_closed(), 5)
 
+    def retarget(self, port: int) -> None:
+        """From now on in front of another server; connections to the old one are cut."""
+        self._target = port
+        self.cut()
+
     def cut(self) -> None:
         """All connections, at once."""
         for writer in self._writers:
             writer.transport.abort()
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.transport.abort()
+            return
         doomed = asyncio.Event()
         self._writers |= {writer, back}
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):

@@ -43,11 +43,17 @@ class ScimServer:
         await self.process.wait()
 
     async def ask(self, method: str, path: str, body: Any = None) -> Any:
-        async with (
-            aiohttp.ClientSession(headers=self.headers) as session,
-            session.request(method, self.url + path, json=body) as answer,
-        ):
+        session = self._opened()
+        async with session.request(
+            method, self.url + path, json=body, headers=self.headers
+        ) as answer:
             return await answer.json(content_type=None) if answer.status < 500 else None
+
+    def _opened(self) -> aiohttp.ClientSession:
+        """One for all calls, closed with the server."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        return self._session
 
     async def users(self) -> list[dict[str, Any]]:
         said = await self.ask("GET", "/Users")
@@ -81,9 +87,7 @@ class SimulatedDirectory(ScimServer):
 
     async def logs_in(self, said: dict[str, str]) -> bool:
         """Of {userName, password}."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession()
-        async with self._session.post(f"{self.url}/_login", json=said) as answer:
+        async with self._opened().post(f"{self.url}/_login", json=said) as answer:
             return answer.status == 204
 
     def calls(self) -> list[dict[str, Any]]:
