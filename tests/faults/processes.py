@@ -244,7 +244,7 @@ _DEFAULT_LEASES = {"BOTRIX_LEASE": "15", "BOTRIX_BEAT": "5"}
 _GRACE = {"BOTRIX_GRACE": str(GRACE)}
 FAULTS = (
     Fault("F1", "worker killed", killed, 50, 1000),
-    Fault("F1-default", "worker killed, with the leases of 15 s that are the default", killed, 0, 40,
+    Fault("F1-default", "worker killed, with default leases (15 s)", killed, 0, 40,
           per_world=20, arena=arena(environ=_DEFAULT_LEASES)),
     Fault("F1-large", "1,000 kills over 100,000 accounts", killed_in_large_jobs, 0, 1000,
           per_world=1000, databases=("postgres",), reveal=LARGE_JOBS * LARGE_JOB,
