@@ -125,14 +125,19 @@ class Desk:
             for awake in self._awake.values():
                 awake.set()
 
-    def take_waiting(self) -> list[LeasedAccount]:
-        """What nobody began, off the queues: for the end of a session."""
+    def hand_back_waiting(self) -> None:
+        """What nobody began, uncounted: for a peer, or for later."""
         waiting = [account for queue in self._queues.values() for account in queue]
         self._queues.clear()
-        return waiting
+        self._hand_back(waiting, begun=False)
 
-    def under_way(self) -> list[LeasedAccount]:
-        return list(self._under_way)
+    def hand_back_under_way(self) -> None:
+        """What was begun is in doubt; close the desk before."""
+        self._hand_back(list(self._under_way), begun=True)
+
+    def _hand_back(self, accounts: list[LeasedAccount], *, begun: bool) -> None:
+        assert self.recorder is not None
+        self.recorder.put([cut_short(account, begun) for account in accounts])
 
     def held(self) -> int:
         return len(self._held)

@@ -19,7 +19,7 @@ from botrix.line.line import Placing
 from botrix.model import LeasedAccount
 from botrix.retry import Backoff
 from botrix.services import Services
-from botrix.worker.desk import Desk, cut_short
+from botrix.worker.desk import Desk
 from botrix.worker.dispatcher import Dispatcher
 from botrix.worker.heartbeat import Heartbeat
 from botrix.worker.parts import Part, cancelled, run
@@ -85,9 +85,10 @@ class Session:
         peers have it at once; finish what is under way; record it; only then end the session, for
         an ended session can record nothing. All of it takes `grace` seconds at most."""
         await self._cancel(*(name for name in self._tasks if name.startswith(_CLAIMING)))
-        await self._hand_back(begun=False)
+        self._desk.hand_back_waiting()
         await _either(self._desk.idle(), hurry.wait(), grace * 0.7)
-        await self._hand_back(begun=True)
+        await self._desk.close()
+        self._desk.hand_back_under_way()
         await _within(grace * 0.15, self._recorder.emptied(), "recording")
         await self._cancel(*self._tasks)
         await _within(grace * 0.1, self._end(), "the session's end")
@@ -129,12 +130,6 @@ class Session:
             "current_job": self._desk.current_job(),
             "version": __version__,
         }
-
-    async def _hand_back(self, *, begun: bool) -> None:
-        if begun:
-            await self._desk.close()
-        accounts = self._desk.under_way() if begun else self._desk.take_waiting()
-        self._recorder.put([cut_short(account, begun) for account in accounts])
 
     async def _end(self) -> None:
         await self._ledger.end_session(self.id)

@@ -14,6 +14,7 @@ from botrix.retry import Backoff
 from botrix.sealing import Sealer
 from botrix.services import Directories
 from botrix.worker.desk import Desk
+from botrix.worker.recorder import Recorder
 from botrix.worker.solitary import Solitary
 
 _PERSON = Person("n", "e", "g", "f", "d")
@@ -49,8 +50,17 @@ def made_desk() -> Desk:
     return Desk(directories, Sealer(b"k" * 32), Backoff(), 10, rename, random.Random(1))
 
 
+class _Recorder:
+    def __init__(self) -> None:
+        self.results: list[Result] = []
+
+    def put(self, results: list[Result]) -> None:
+        self.results += results
+
+
 def _made(now: list[float]) -> tuple[_Ledger, Desk, Solitary]:
     ledger, desk = _Ledger(), made_desk()
+    desk.recorder = cast(Recorder, _Recorder())
     clock = lambda: now[0]  # noqa: E731
     return ledger, desk, Solitary("s", cast(Ledger, ledger), desk, asyncio.Lock(), 10.0, clock)
 
@@ -71,19 +81,23 @@ async def test_an_idle_worker_takes_it_at_once_and_nothing_beside_it() -> None:
     await desk.close()
 
 
-async def test_a_busy_worker_waits_a_lease_then_empties_its_desk() -> None:
+async def test_a_busy_worker_waits_a_moment_then_hands_back_and_takes_it() -> None:
     now = [100.0]
     ledger, desk, solitary = _made(now)
+    recorder = _Recorder()
+    desk.recorder = cast(Recorder, recorder)
     desk.add([_OTHER])
-    assert not await solitary.tick()
-    now[0] = 109.0
-    assert not await solitary.tick()
-    assert desk.room(100).total == 9
-    now[0] = 111.0
+    await solitary.tick()
+    now[0] = 101.9
+    await solitary.tick()
+    assert (desk.room(100).total, recorder.results) == (9, [])
+    now[0] = 102.1
     tick = asyncio.create_task(solitary.tick())
     await asyncio.sleep(0.01)
     assert (desk.room(100).total, ledger.claimed.is_set()) == (0, False)
-    desk.released(_done(_OTHER))
+    (back,) = recorder.results
+    assert (back.status, back.counted, back.in_doubt) == (AccountStatus.PLANNED, False, False)
+    desk.released(recorder.results)
     await ledger.claimed.wait()
     await asyncio.sleep(0)
     desk.released(_done(SUSPECT))
