@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, cast
@@ -22,5 +23,6 @@ async def open_creator(kind: str, config: Mapping[str, Any], *, timeout: float =
     if kind not in KINDS:
         known = ", ".join(KINDS)
         raise DirectoryError(f"there is no kind of directory {kind!r}; choose one of: {known}")
-    module = import_module(KINDS[kind])
+    # In a thread: the libraries of some kinds take long to import, and beats must go on.
+    module = await asyncio.to_thread(import_module, KINDS[kind])
     return cast(Creator, await module.open_creator(config, timeout))

@@ -185,7 +185,6 @@ class SimulatedServer:
         wanted = request.query.get("filter")
         if wanted is not None and self._quirks.no_filter:
             return _error(501, "filters are not supported")
-        seen = [e for e in self._store.entries.values() if self._visible(e["id"])]
         if wanted is not None and not self._quirks.ignore_filter:
             match = _EQUALS.fullmatch(wanted)
             if match is None:
@@ -193,7 +192,10 @@ class SimulatedServer:
             name = json.loads(match[1]).casefold()
             request["said"] = {"userName": name}
             entry = self._store.entries.get(self._store.names.get(name, ""))
-            seen = [entry] if entry and self._visible(entry["id"]) else []
+            candidates = [entry] if entry else []
+        else:
+            candidates = list(self._store.entries.values())
+        seen = [e for e in candidates if self._visible(e["id"])]
         start = max(1, int(request.query.get("startIndex", "1")))
         page = [_shown(e) for e in seen[start - 1 :][: int(request.query.get("count", "1000"))]]
         return web.json_response(
