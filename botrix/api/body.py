@@ -40,13 +40,20 @@ class Door:
 def _foreign(headers: Headers) -> str | None:
     """Without keys only this machine may ask: a name that merely points here (DNS rebinding) or
     a page of another site may not."""
-    host = urlsplit(f"//{headers.get('host', '')}").hostname
-    if host not in _LOOPBACK:
+    if _host_of(f"//{headers.get('host', '')}") not in _LOOPBACK:
         return "the API answers on loopback only; ask for localhost or 127.0.0.1"
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).hostname not in _LOOPBACK:
+    if origin is not None and _host_of(origin) not in _LOOPBACK:
         return "the API takes no requests from pages of other sites"
     return None
+
+
+def _host_of(address: str) -> str | None:
+    """None for what is no address."""
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
 
 
 def _counted(receive: Receive, limit: int) -> Receive:

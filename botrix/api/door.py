@@ -41,6 +41,8 @@ def _key(request: Request) -> str | None:
     return key
 
 
+INDEX_MOST, NOTE_MOST = 2**31 - 1, 2**63 - 1
+"""The largest index of an account, or row of a roster, and number of a note, in any ledger."""
 HereNow = Annotated[Here, Depends(_here)]
 Key = Annotated[str | None, Depends(_key)]
 

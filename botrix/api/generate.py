@@ -20,12 +20,9 @@ from botrix.ledger.queries import KEY_WAS_USED
 from botrix.model import NewJob
 
 router = APIRouter(tags=["accounts"])
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": GenerateRequest.model_json_schema()}},
-    }
-}
+_SCHEMA = GenerateRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+_SCHEMA.pop("$defs")  # answers name the same models, so that they stand among the components
+_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}}
 
 
 @router.post("/api/accounts/generate", status_code=202, response_model=JobView, openapi_extra=_BODY)

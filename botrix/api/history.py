@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from botrix.api.door import Here, HereNow, account_key
+from botrix.api.door import NOTE_MOST, Here, HereNow, account_key
 from botrix.api.schemas import HappeningView, Page, time_of
 
 router = APIRouter(tags=["history"])
 _A_MOMENT = 0.005
-Cursor = Annotated[int, Query(ge=0)]
+Cursor = Annotated[int, Query(ge=0, le=NOTE_MOST)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 

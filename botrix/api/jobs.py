@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from botrix.api.door import HereNow, Key
+from botrix.api.door import INDEX_MOST, HereNow, Key
 from botrix.api.schemas import AccountView, BadRowView, JobView, Page, account_view, job_view
 from botrix.errors import InvalidInput
 from botrix.model import AccountStatus, JobStatus
@@ -49,7 +49,7 @@ async def accounts(
     here: HereNow,
     job_id: str,
     status: AccountStatus | None = None,
-    cursor: int = -1,
+    cursor: Annotated[int, Query(ge=-1, le=INDEX_MOST)] = -1,
     limit: Limit = 100,
 ) -> dict[str, Any]:
     """The accounts of a job that are planned so far, by index."""
@@ -61,7 +61,12 @@ async def accounts(
 
 
 @router.get("/{job_id}/rows", response_model=Page[BadRowView])
-async def rows(here: HereNow, job_id: str, cursor: int = 0, limit: Limit = 1000) -> dict[str, Any]:
+async def rows(
+    here: HereNow,
+    job_id: str,
+    cursor: Annotated[int, Query(ge=0, le=INDEX_MOST)] = 0,
+    limit: Limit = 1000,
+) -> dict[str, Any]:
     """The roster rows that were left out, and why."""
     await here.queries.job(here.tenant, job_id)
     found = await here.queries.bad_rows(here.tenant, job_id, cursor, limit)

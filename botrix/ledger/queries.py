@@ -236,6 +236,12 @@ class Queries:
                 yield connection
         except (sa.exc.OperationalError, sa.exc.InterfaceError, OSError) as error:
             raise LedgerDown("the ledger does not answer; try again in a moment") from error
+        except (sa.exc.DBAPIError, OverflowError, UnicodeError) as error:
+            if _of_a_value(error):
+                raise InvalidInput(
+                    "what was asked for holds a character or number that no ledger can hold"
+                ) from error
+            raise
 
     async def close(self) -> None:
         await self.engine.dispose()
@@ -250,6 +256,12 @@ def _one(tenant: str, job_id: str, index: int) -> tuple[sa.ColumnElement[bool], 
         accounts.c.job_id == job_id,
         accounts.c.idx == index,
     )
+
+
+def _of_a_value(error: Exception) -> bool:
+    """Whether a driver refused a value, before any database looked at it or when it did."""
+    kinds = (sa.exc.DataError, OverflowError, UnicodeError)
+    return isinstance(error, kinds) or type(error) is sa.exc.DBAPIError
 
 
 async def _first_use(

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
+import re
 from typing import Any
+
+import pytest
+from yarl import URL
 
 from tests.servers.system import System
 
@@ -155,3 +160,40 @@ async def test_a_reveal_whose_answer_was_lost_can_be_said_again(system: System) 
     assert await system.post(path, {}, 200, **key) == first
     await system.post(path, {}, 410)
     await system.post(path, {}, 410, **{"Idempotency-Key": "another"})
+
+
+async def test_the_description_refers_to_nothing_that_is_not_in_it(system: System) -> None:
+    described = await system.get("/openapi.json")
+    named = set(re.findall(r'"\$ref": "([^"]+)"', json.dumps(described)))
+    there = {f"#/components/schemas/{name}" for name in described["components"]["schemas"]}
+    assert named
+    assert named - there == set()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/jobs/nul%00",
+        "/api/jobs/nul%00/history",
+        "/api/jobs?directory=%00",
+        "/api/jobs?cursor=1~%00",
+        "/api/jobs?cursor=nan~x",
+        "/api/jobs/{job}/accounts?cursor=-99999999999999999999",
+        "/api/jobs/{job}/rows?cursor=99999999999999999999",
+        "/api/jobs/{job}/history?cursor=99999999999999999999",
+        "/api/accounts?username=%00",
+        "/api/accounts?username=%ed%a0%80",
+        "/api/accounts?cursor=x:999999999",
+        "/api/accounts/{job}:999999999/history",
+    ],
+)
+async def test_what_no_ledger_can_hold_is_no_failure(system: System, path: str) -> None:
+    job = await system.generate(1)
+    async with system.http.get(URL(path.format(job=job), encoded=True)) as answer:
+        assert answer.status < 500, await answer.text()
+
+
+@pytest.mark.parametrize("header", ["Host", "Origin"])
+async def test_an_address_that_is_none_is_refused(system: System, header: str) -> None:
+    async with system.http.get("/api/jobs", headers={header: "http://[::1"}) as answer:
+        assert answer.status == 403
