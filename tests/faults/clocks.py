@@ -31,9 +31,10 @@ _CALM = {"BOTRIX_LEASE": "4", "BOTRIX_BEAT": "0.5"}
 _RETRIES = {"delay": 0.01, "rules": [{"do": "503", "share": 0.3}]}
 
 
-async def wrong_clock(world: World) -> float:
+async def wrong_clock(world: World) -> float | None:
     """F15. A worker whose clock is wrong works beside one with the right clock; nobody is declared
-    lost. Then one of the two is killed: seconds until all that it held is in other hands."""
+    lost. Then one of the two is killed: seconds until all that it held, if anything, is in other
+    hands."""
     rng, offset = world.rng, world.rng.choice(_JUMPS)
     wrong, right = rng.sample(world.names, 2)
     await _killed(world, wrong)
@@ -43,13 +44,15 @@ async def wrong_clock(world: World) -> float:
         await until(_has_done_something(world, name), 30, f"{name} works, {offset:+d} s")
     assert not _lost(world), f"a session was declared lost, with a clock of {offset:+d} s"
     victim = rng.choice((wrong, right))
-    seconds = await world.taken_up(await _killed(world, victim))
+    await world.keep_busy(100)
+    held = await _killed(world, victim)
+    seconds = await world.taken_up(held)
     for name in {victim, wrong}:
         if name != victim:
             await _killed(world, name)
         await _replaced(world, name)
     await world.job_is_done(3)
-    return seconds
+    return seconds if held else None
 
 
 async def ledgers_clock_jumps(world: World) -> float:

@@ -28,9 +28,11 @@ _MEBIBYTES = 24
 
 async def line_full(world: World) -> float:
     """F9. The line refuses writes, for its memory or its disk is full. Jobs are accepted and done
-    meanwhile; seconds from the end of that until it is used again."""
+    meanwhile; seconds from the end of that until it is used again. The two come in turn, so that
+    each is tried where each database gets one trial."""
     await world.keep_busy()
-    turn = world.marks["turn"] = world.marks.get("turn", world.rng.randrange(2)) + 1
+    first = world.system.direct_url.startswith("sqlite")
+    turn = world.marks["turn"] = world.marks.get("turn", int(first)) + 1
     fill, heal = (_fill_memory, _free_memory) if turn % 2 else (_fill_disk, _free_disk)
     await fill(world)
     try:

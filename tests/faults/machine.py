@@ -180,12 +180,12 @@ async def frozen(world: World) -> float:
     return time.monotonic() - began
 
 
-async def killed_for_memory(world: World) -> float:
+async def killed_for_memory(world: World) -> float | None:
     """F4. The kernel ends a worker in the middle of its work; seconds until all that it held is in
-    other hands or has its end."""
+    other hands or has its end, if it held anything."""
     await world.keep_busy()
     name = world.rng.choice(world.names)
-    process, session = world.system.workers[name], await world.session_of(name)
+    process, session = world.system.workers[name], await _holding(world, name)
     with cgroups.group("memory") as group:
         group.bound_memory(_TOO_LITTLE)
         group.enter([process.pid])
@@ -198,9 +198,24 @@ async def killed_for_memory(world: World) -> float:
         assert group.killed_for_memory() == 1
     assert process.returncode == -signal.SIGKILL, f"{name} ended with {process.returncode}"
     await world.end(name)
-    seconds = await world.taken_up(world.held_by(session or ""))
+    held = world.held_by(session)
+    seconds = await world.taken_up(held)
     await world.replace(name)
-    return seconds
+    return seconds if held else None
+
+
+async def _holding(world: World, name: str) -> str:
+    """The session of a worker, once accounts are leased to it."""
+    found: list[str] = []
+
+    async def holds() -> bool:
+        session = await world.session_of(name)
+        await world.keep_busy(100)
+        found.extend([session] if session and world.held_by(session) else [])
+        return bool(found)
+
+    await until(holds, 20, f"{name} holds accounts")
+    return found[0]
 
 
 def _is_frozen(group: cgroups.Group) -> Callable[[], Awaitable[bool]]:
@@ -217,8 +232,10 @@ def _live(world: World, name: str) -> Callable[[], Awaitable[bool]]:
     return live
 
 
-async def frozen_or_out_of_memory(world: World) -> float:
-    turn = world.marks["turn"] = world.marks.get("turn", world.rng.randrange(2)) + 1
+async def frozen_or_out_of_memory(world: World) -> float | None:
+    """F4. In turn; where each database gets one trial, each of the two is tried."""
+    first = world.system.direct_url.startswith("sqlite")
+    turn = world.marks["turn"] = world.marks.get("turn", int(first)) + 1
     return await (frozen, killed_for_memory)[turn % 2](world)
 
 

@@ -15,11 +15,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from importlib import import_module
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.faults import directories, inputs, processes, stores, storm
+from tests.faults import (
+    directories,
+    door,
+    inputs,
+    machine,
+    network,
+    processes,
+    stores,
+    storm,
+)
 from tests.faults.fault import Fault, Report, run
 from tests.servers import postgres
 from tests.servers.postgres import PostgresServer
@@ -28,10 +36,7 @@ KEEP = Path(tempfile.gettempdir()) / "botrix-faults"
 
 
 def _all() -> dict[str, Fault]:
-    modules = [processes, stores, directories, inputs, storm]
-    for name in ("machine", "network", "door"):
-        with suppress(ImportError):
-            modules.append(import_module(f"tests.faults.{name}"))
+    modules = (processes, stores, directories, inputs, machine, network, door, storm)
     found = {fault.id: fault for module in modules for fault in module.FAULTS}
     return dict(sorted(found.items(), key=lambda pair: _number(pair[0])))
 

@@ -62,7 +62,7 @@ def trials_of(fault: Fault) -> int:
     return TRIMMED.get(fault.id, fault.short)
 
 
-TRIMMED = {"F1": 30, "F3": 8, "F6": 8, "F8": 8, "F11": 12, "F18": 12, "F20": 6}
+TRIMMED = {"F1": 30, "F3": 8, "F6": 8, "F8": 8, "F11": 12, "F18": 12, "F17": 8, "F20": 6}
 
 
 @pytest.fixture(scope="module")

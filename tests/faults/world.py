@@ -299,7 +299,10 @@ class World:
         )  # fmt: skip
 
     async def reveals(self, most: int) -> tuple[list[dict[str, Any]], list[str]]:
-        rows = self.system.rows("SELECT job_id, idx FROM accounts WHERE status = 'created'")
+        rows = self.system.rows(
+            "SELECT a.job_id, a.idx FROM accounts a JOIN jobs j ON j.id = a.job_id"
+            " WHERE a.status = 'created' AND j.directory = 'idp'"
+        )
         reveals: list[dict[str, Any]] = []
         secrets: list[str] = []
         some = self.rng.sample(rows, min(most, len(rows)))
