@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from botrix.errors import (
     BotrixError,
@@ -53,6 +54,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(BotrixError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unknown)
 
 
@@ -79,6 +81,11 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
 async def _http(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     return problem(error.status_code, str(error.detail), str(error.detail))
+
+
+async def _gone(_: Request, __: Exception) -> JSONResponse:
+    """Who hung up in the middle of a body hears nothing any more, and is no error of ours."""
+    return problem(400, "Cut off", "the body ended too early; send it again")
 
 
 async def _unknown(request: Request, error: Exception) -> JSONResponse:

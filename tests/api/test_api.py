@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -197,3 +198,20 @@ async def test_what_no_ledger_can_hold_is_no_failure(system: System, path: str) 
 async def test_an_address_that_is_none_is_refused(system: System, header: str) -> None:
     async with system.http.get("/api/jobs", headers={header: "http://[::1"}) as answer:
         assert answer.status == 403
+
+
+async def test_who_hangs_up_in_mid_body_writes_no_error(folder: Path) -> None:
+    system = System(folder / "data", log=folder / "log")
+    try:
+        await system.start()
+        _, writer = await asyncio.open_connection("127.0.0.1", system.settings.port)
+        head = b"POST /api/accounts/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n"
+        writer.write(head + b"\r\n{")
+        await writer.drain()
+        await system.generate(1)  # the API is at the body by now
+        writer.close()
+        await writer.wait_closed()
+        await system.generate(1)
+    finally:
+        await system.stop()
+    assert '"level": "error"' not in (folder / "log").read_text()

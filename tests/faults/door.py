@@ -27,11 +27,13 @@ async def hostile_requests(world: World) -> None:
     """F17. A share by the description of the API, the rest by bare sockets; then a good one."""
     pid = world.system.supervisor.processes["api"].pid
     port, rng = world.system.settings.port, world.rng
-    described = asyncio.to_thread(_by_description, world, rng.getrandbits(32))
     raw = [sockets.junk(rng) for _ in range(_RAW)]
     mixed = [_asked(world) for _ in range(_MIXED)]
     raw += [sockets.with_a_good_request(rng, m["key"], m["body"]) for m in mixed]
-    _, *answers = await asyncio.gather(described, *(sockets.told(port, parts) for parts in raw))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.to_thread(_by_description, world, rng.getrandbits(32)))
+        told = [group.create_task(sockets.told(port, parts)) for parts in raw]
+    answers = [task.result() for task in told]
     for parts, (statuses, text) in zip(raw, answers, strict=True):
         wrong = [status for status in statuses if status >= 500]
         assert not wrong, f"{text[:500]!r} to {b''.join(parts)[:500]!r}"

@@ -96,7 +96,7 @@ async def _with_a_replica(site: Site) -> AsyncIterator[World]:
             site.folder, site.rng, ledger_url=await site.ledger_url(), quirks={"delay": 0.1},
             redis_url=f"redis://127.0.0.1:{front.port}/0",
         )  # fmt: skip
-        world.extras["pair"] = _Pair(*lines, front, link)
+        world.extras["pair"] = _Pair(lines[0], lines[1], front, link)
         async with running(world):
             yield world
 
