@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import signal
 import time
 
@@ -277,6 +279,23 @@ async def test_a_second_term_hands_back_at_once(system: System) -> None:
     assert await asyncio.wait_for(process.wait(), 15) == 0
     assert time.monotonic() - began < 10
     assert system.rows("SELECT DISTINCT tries FROM accounts") == [(0,)]
+
+
+@pytest.mark.parametrize("system", ["sqlite"], indirect=True)
+async def test_signals_until_the_very_end_change_nothing(system: System) -> None:
+    for _ in range(3):
+        process = await system.worker()
+
+        async def up() -> bool:
+            return bool(system.rows("SELECT 1 FROM sessions WHERE status = 'live'"))
+
+        await until(up, 15, "a session is live")
+        ended = asyncio.create_task(process.wait())
+        while not ended.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)
+            await asyncio.sleep(0.002)
+        assert ended.result() == 0
 
 
 async def test_cancel_ends_a_job(system: System) -> None:

@@ -118,7 +118,8 @@ def _alive(pid: int) -> bool:
 
 @contextlib.contextmanager
 def _signals(stopping: asyncio.Event, hurry: asyncio.Event) -> Iterator[None]:
-    """The first signal drains, the second hands back at once."""
+    """The first signal drains, the second hands back at once. Afterwards they are blocked: one that
+    came while the interpreter ends would kill it, and an end in order would look like a crash."""
     loop = asyncio.get_running_loop()
 
     def heard() -> None:
@@ -129,5 +130,4 @@ def _signals(stopping: asyncio.Event, hurry: asyncio.Event) -> Iterator[None]:
     try:
         yield
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
