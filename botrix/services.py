@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -38,20 +39,24 @@ class Directories:
         self._settings = settings
         self._ledger = ledger
         self._open: dict[tuple[str, str], Creator] = {}
+        self._opening = asyncio.Lock()
 
     async def creator(self, tenant_id: str, name: str) -> Creator:
         """Raises DirectoryError where the directory is not configured or not usable."""
         key = (tenant_id, name)
-        if key not in self._open:
-            row = await self._ledger.directory(tenant_id, name)
-            if row is None:
-                raise DirectoryError(f"there is no directory {name!r}; see: botrix directory list")
-            config = json.loads(row.config)
-            if row.kind == "local":
-                config.setdefault("path", str(self._settings.local_directory_file))
-            timeout = self._settings.request_timeout
-            self._open[key] = await open_creator(row.kind, config, timeout=timeout)
+        async with self._opening:  # two who ask at once must not open it twice
+            if key not in self._open:
+                self._open[key] = await self._opened(tenant_id, name)
         return self._open[key]
+
+    async def _opened(self, tenant_id: str, name: str) -> Creator:
+        row = await self._ledger.directory(tenant_id, name)
+        if row is None:
+            raise DirectoryError(f"there is no directory {name!r}; see: botrix directory list")
+        config = json.loads(row.config)
+        if row.kind == "local":
+            config.setdefault("path", str(self._settings.local_directory_file))
+        return await open_creator(row.kind, config, timeout=self._settings.request_timeout)
 
     async def close(self) -> None:
         for creator in self._open.values():
