@@ -203,11 +203,11 @@ def _without_leases(world: World, session: str) -> Callable[[], Awaitable[bool]]
     return without
 
 
-LARGE_JOBS, LARGE_JOB, KILL_EACH = 100, 1000, 100
+LARGE_JOBS, LARGE_JOB, KILL_EACH = 100, 1000, 95
 
 
 async def killed_in_large_jobs(world: World) -> float:
-    """F1. A worker is killed for each hundred accounts that are created of a hundred thousand;
+    """F1. A worker is killed for each 95 accounts that are created of a hundred thousand;
     seconds until what it held is free again (its turn comes when that of its job does)."""
     if not world.marks:
         for _ in range(LARGE_JOBS):
