@@ -265,13 +265,14 @@ async def test_term_drains_and_counts_no_attempt(system: System) -> None:
 
 async def test_a_second_term_hands_back_at_once(system: System) -> None:
     system.add_directory("hung", delay=60, batch=1, concurrency=2)
-    process = await system.worker()
-    await system.generate(10, directory="hung")
+    process = await system.worker(HEALTH_CHECK_INTERVAL="0.1")
+    job = await system.generate(10, directory="hung")
 
-    async def leased() -> bool:
-        return bool(system.rows("SELECT 1 FROM accounts WHERE status = 'leased'"))
+    async def under_way() -> bool:
+        workers = (await system.get("/api/workers"))["items"]
+        return any(worker.get("current_job") == job for worker in workers)
 
-    await until(leased, 15, "accounts are leased")
+    await until(under_way, 15, "accounts are under way")
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     await asyncio.sleep(0.3)
@@ -283,7 +284,7 @@ async def test_a_second_term_hands_back_at_once(system: System) -> None:
 
 @pytest.mark.parametrize("system", ["sqlite"], indirect=True)
 async def test_signals_until_the_very_end_change_nothing(system: System) -> None:
-    for _ in range(3):
+    for _ in range(8):
         process = await system.worker()
 
         async def up() -> bool:
@@ -294,7 +295,7 @@ async def test_signals_until_the_very_end_change_nothing(system: System) -> None
         while not ended.done():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGTERM)
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.0002)
         assert ended.result() == 0
 
 

@@ -118,16 +118,19 @@ def _alive(pid: int) -> bool:
 
 @contextlib.contextmanager
 def _signals(stopping: asyncio.Event, hurry: asyncio.Event) -> Iterator[None]:
-    """The first signal drains, the second hands back at once. Afterwards they are blocked: one that
-    came while the interpreter ends would kill it, and an end in order would look like a crash."""
+    """The first signal drains, the second hands back at once. Afterwards they are ignored: one that
+    came while the interpreter ends would kill it, and an end in order would look like a crash.
+    (The loop's own handlers are not used: taking them off leaves the default for a moment, and a
+    mask of this thread leaves every other thread to be struck.)"""
     loop = asyncio.get_running_loop()
 
     def heard() -> None:
         (hurry if stopping.is_set() else stopping).set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, heard)
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(heard))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
