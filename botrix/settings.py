@@ -37,6 +37,9 @@ class Settings:
     accept_raw: bool = True
     email_domain: str = "botrix.invalid"
     log_level: str = "INFO"
+    api_key: str = field(default="", repr=False)
+    sealing_key: Path | None = None
+    health_file: Path | None = None
 
     @property
     def settled(self) -> float:
@@ -45,7 +48,7 @@ class Settings:
 
     @property
     def sealing_key_file(self) -> Path:
-        return self.data / "sealing.key"
+        return self.sealing_key or self.data / "sealing.key"
 
     @property
     def local_directory_file(self) -> Path:
@@ -64,8 +67,9 @@ class Settings:
         env = os.environ if environ is None else environ
         values = {k: v for k, v in given.items() if v is not None}
         for name, (variable, convert) in _VARIABLES.items():
-            if name not in values and env.get(variable):
-                values[name] = _converted(variable, env[variable], convert)
+            text = _given(env, variable)
+            if name not in values and text:
+                values[name] = _converted(variable, text, convert)
         data = Path(values.get("data") or _default_data(env)).expanduser().absolute()
         values["data"] = data
         values.setdefault("ledger_url", f"sqlite:///{data / 'ledger.sqlite'}")
@@ -87,6 +91,21 @@ def _default_data(env: Mapping[str, str]) -> Path:
     return Path(base) / "botrix"
 
 
+def _given(env: Mapping[str, str], variable: str) -> str | None:
+    """The variable itself or, of those that hold a secret, the content of the file that its
+    neighbour `…_FILE` names: an environment is seen by more people than a file."""
+    path = env.get(f"{variable}_FILE") if variable in _SECRET else None
+    if not path:
+        return env.get(variable)
+    if env.get(variable):
+        raise SettingsError(f"both {variable} and {variable}_FILE are set; unset one")
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingsError(f"{variable}_FILE={path!r} cannot be read: {reason}") from None
+
+
 def _flag(text: str) -> bool:
     choices = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
     return choices[text.strip().lower()]
@@ -99,6 +118,7 @@ def _converted(variable: str, text: str, convert: Any) -> Any:
         raise SettingsError(f"{variable}={text!r} cannot be used; correct it or unset it") from None
 
 
+_SECRET = ("BOTRIX_LEDGER_URL", "REDIS_URL", "BOTRIX_API_KEY")
 _VARIABLES: dict[str, tuple[str, Any]] = {
     "data": ("BOTRIX_DATA", Path),
     "ledger_url": ("BOTRIX_LEDGER_URL", str),
@@ -118,4 +138,7 @@ _VARIABLES: dict[str, tuple[str, Any]] = {
     "accept_raw": ("BOTRIX_ACCEPT_RAW", _flag),
     "email_domain": ("BOTRIX_EMAIL_DOMAIN", str),
     "log_level": ("BOTRIX_LOG_LEVEL", str),
+    "api_key": ("BOTRIX_API_KEY", str),
+    "sealing_key": ("BOTRIX_SEALING_KEY_FILE", Path),
+    "health_file": ("BOTRIX_HEALTH_FILE", Path),
 }

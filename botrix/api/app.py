@@ -60,8 +60,18 @@ def create_app(
     for noun in (generate, imports, jobs, accounts, history, system):
         app.include_router(noun.router)
     add_handlers(app)
-    app.add_middleware(Door)
+    app.add_middleware(Door, key=settings.api_key)
     return app
+
+
+def _is_loopback(host: str) -> bool:
+    """Raises SettingsError for what is neither `localhost` nor an address."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        raise SettingsError(
+            f"{host!r} is no address to listen on; give one like 127.0.0.1"
+        ) from None
 
 
 def _tell(error: BaseException) -> None:
@@ -77,10 +87,12 @@ async def _sweep_imports(queries: Queries) -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Until SIGTERM or SIGINT. Raises SettingsError for an address that others could reach."""
-    if settings.host != "localhost" and not ip_address(settings.host).is_loopback:
+    """Until SIGTERM or SIGINT. Raises SettingsError for an address that others could reach, where
+    no key is set."""
+    if not settings.api_key and not _is_loopback(settings.host):
         raise SettingsError(
-            f"the API listens on loopback only, not on {settings.host}: it has no keys yet"
+            f"the API listens on loopback only, not on {settings.host}, while it has no key; put "
+            "one into a file and set BOTRIX_API_KEY_FILE, such as: botrix secrets --folder DIR"
         )
     set_up(settings.log_level)
     logging.getLogger("uvicorn.error").setLevel("WARNING")

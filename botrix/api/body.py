@@ -1,11 +1,14 @@
-"""What is refused before a request is read: too large a body, a foreign Host or Origin."""
+"""What is refused before a request is read: no key, too large a body, a foreign Host or Origin."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from botrix.api.problems import Problem, problem
@@ -13,28 +16,52 @@ from botrix.api.problems import Problem, problem
 MIB = 1024 * 1024
 IMPORT_PATH = "/api/accounts/import"
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_OPEN = {"/live", "/ready", "/health"}
+"""Probes ask without a key; the answers name no job, no account and no directory."""
 
 
 class Door:
-    """Pure ASGI, so that a streamed body stays a stream."""
+    """Pure ASGI, so that a streamed body stays a stream. key: what a request must bear; without
+    one, only this machine may ask."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, key: str = "") -> None:
         self._app = app
+        self._digest = _digest(key) if key else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        refused = _foreign(headers)
+        refused = self._refused(scope["path"], headers)
         if refused:
-            await problem(403, "Not from here", refused)(scope, receive, send)
+            await refused(scope, receive, send)
             return
         limit = 1024 * MIB if scope["path"] == IMPORT_PATH else MIB
         if int(headers.get("content-length", "0") or 0) > limit:
             await problem(413, "Too large", _too_large(limit))(scope, receive, send)
             return
         await self._app(scope, _counted(receive, limit), send)
+
+    def _refused(self, path: str, headers: Headers) -> JSONResponse | None:
+        if self._digest is None:
+            foreign = _foreign(headers)
+            return problem(403, "Not from here", foreign) if foreign else None
+        if path in _OPEN or hmac.compare_digest(_digest(_bearer(headers)), self._digest):
+            return None
+        answer = problem(401, "No key", "send the API key as: Authorization: Bearer KEY")
+        answer.headers["WWW-Authenticate"] = "Bearer"
+        return answer
+
+
+def _bearer(headers: Headers) -> str:
+    """The token of RFC 6750; empty where there is none."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _foreign(headers: Headers) -> str | None:

@@ -22,6 +22,8 @@ _COMMANDS = {
     "explain": "botrix.cli.explain",
     "workers": "botrix.cli.jobs",
     "directory": "botrix.cli.directories",
+    "health": "botrix.cli.health",
+    "secrets": "botrix.cli.secrets",
 }
 
 
@@ -56,6 +58,8 @@ _HELP = {
     "directory": "Add, list or check directories.",
     "migrate": "Bring the ledger to the newest schema.",
     "doctor": "Look whether everything needed is there.",
+    "health": "Whether the worker here lives; for health checks.",
+    "secrets": "Make the secrets of an installation.",
 }
 
 

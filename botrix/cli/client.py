@@ -11,6 +11,17 @@ from urllib.parse import urlencode, urlsplit
 
 import click
 
+from botrix.errors import BotrixError
+
+
+def _key() -> str:
+    from botrix.settings import Settings
+
+    try:
+        return Settings.read().api_key
+    except BotrixError as error:
+        raise click.ClickException(str(error)) from None
+
 
 class Api:
     """url: the API's address. Every failure is one line that says what to do."""
@@ -22,6 +33,7 @@ class Api:
             http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         )
         self._connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=60)
+        self._key = _key()
 
     def get(self, path: str, **query: Any) -> Any:
         asked = urlencode({k: v for k, v in query.items() if v is not None})
@@ -49,6 +61,8 @@ class Api:
 
     def _ask(self, method: str, path: str, body: Any = None, kind: str | None = None) -> Any:
         headers = {"Content-Type": kind} if kind else {}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
         try:
             self._connection.request(method, path, body, headers)
             answer = self._connection.getresponse()

@@ -15,6 +15,7 @@ from botrix.ledger.ledger import Ledger
 from botrix.log import set_up
 from botrix.services import Services
 from botrix.settings import Settings
+from botrix.worker.heartbeat import leave_word
 from botrix.worker.session import Session
 from botrix.worker.stats import Stats
 
@@ -47,7 +48,7 @@ async def _work(settings: Settings) -> int:
             stats = Stats()
             while not stopping.is_set():
                 session = Session(services, worker_id, stats)
-                if not await _opened(session, stopping):
+                if not await _opened(session, settings, stopping):
                     break
                 try:
                     await session.run(stopping)
@@ -64,7 +65,7 @@ async def _work(settings: Settings) -> int:
     return 0
 
 
-async def _opened(session: Session, stopping: asyncio.Event) -> bool:
+async def _opened(session: Session, settings: Settings, stopping: asyncio.Event) -> bool:
     """Waits for the ledger for ever: a worker never needs a restart."""
     said = False
     while not stopping.is_set():
@@ -74,6 +75,7 @@ async def _opened(session: Session, stopping: asyncio.Event) -> bool:
             if not said:
                 _log.warning("waiting for the ledger: %s", error)
                 said = True
+            leave_word(settings.health_file, '{"status": "waiting for the ledger"}')
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), 1.0)
         else:

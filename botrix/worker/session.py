@@ -115,7 +115,9 @@ class Session:
             Dispatcher(ledger, line, min(1.0, settings.lease / 10)),
             Solitary(self.id, ledger, self._desk, lock, settings.lease),
             Reconciler(self.id, ledger, line, self._services.directories, settings.settled),
-            Heartbeat(self.worker_id, line, settings.health_check_interval, describe),
+            Heartbeat(
+                self.worker_id, line, settings.health_check_interval, describe, settings.health_file
+            ),
             self._recorder,
             *pumps,
         ]
