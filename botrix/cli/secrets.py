@@ -15,7 +15,7 @@ import click
 @click.command()
 @click.option(
     "--folder", required=True, type=click.Path(file_okay=False, path_type=Path),
-    help="Where to; one folder a reader: app, door, ledger, line.",
+    help="Where to; one folder a reader: app, door, ledger, line, tools.",
 )  # fmt: skip
 @click.option("--ledger", default="ledger:5432/botrix", show_default=True, help="HOST:PORT/NAME")
 @click.option("--line", default="line:6379", show_default=True, help="HOST:PORT")
@@ -47,6 +47,7 @@ class _Files:
         line_url = self._once("app/redis_url", lambda: f"redis://botrix:{_secret()}@{self._line}/0")
         viewer = self._once("line/viewer", _secret)
         self._once("line/users.acl", lambda: _users(urlsplit(line_url).password or "", viewer))
+        self._once("tools/pgadmin", _secret)
         self._once("door/api_key", lambda: f"btx_{random.token_hex(8)}_{_secret()}")
         self._key("app/sealing.key")
         return self._made
