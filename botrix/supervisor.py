@@ -93,7 +93,8 @@ class Supervisor:
             await self._launch(name, "worker", "--worker-id", name)
 
     async def _until_ready(self) -> None:
-        url = f"http://127.0.0.1:{self.settings.port}/ready"
+        # Not /ready: jobs are accepted while the line is down.
+        url = f"http://127.0.0.1:{self.settings.port}/health"
         for _ in range(300):
             if self.processes["api"].returncode is not None:
                 raise BotrixError(
@@ -107,7 +108,7 @@ class Supervisor:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310  own address
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  own address
             return bool(answer.status == 200)
     except OSError:
         return False

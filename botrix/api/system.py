@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 
 from botrix import __version__
 from botrix.api.door import Here, HereNow
+from botrix.api.problems import Problem
 from botrix.errors import LedgerDown, LineDown
 
 router = APIRouter(tags=["system"])
@@ -58,14 +59,19 @@ async def health(here: HereNow, response: Response) -> dict[str, Any]:
 
 @router.get("/live")
 async def live() -> dict[str, str]:
-    """This process answers."""
+    """This process answers, whatever else is down: starting it again would mend no outage."""
     return {"status": "live"}
 
 
 @router.get("/ready")
 async def ready(here: HereNow) -> dict[str, str]:
-    """Jobs can be accepted: the ledger answers."""
+    """All that this process works with answers. 503 where ledger or line does not; jobs are
+    accepted without the line too, so who wants only that asks `/health`."""
     await here.services.ledger.ping()
+    try:
+        await here.services.line.ping()
+    except LineDown as error:
+        raise Problem(503, "Line does not answer", str(error)) from None
     return {"status": "ready"}
 
 

@@ -235,8 +235,9 @@ class Line:
             return entries if n > 0 else []
 
     async def ping(self) -> None:
+        """By a write, since a line that is up and refuses writes is down. Raises LineDown."""
         async with self._down():
-            await _answer(self._redis.ping())
+            await _answer(self._redis.incrby(keys.TURN, 0))
 
     async def close(self) -> None:
         await self._outage.close()
@@ -245,10 +246,9 @@ class Line:
         await self._redis.aclose(close_connection_pool=True)
 
     async def _probe(self) -> bool:
-        """A write, since a line that is up and refuses writes is down."""
         try:
-            await _answer(self._redis.incrby(keys.TURN, 0))
-        except (RedisError, OSError, TimeoutError):
+            await self.ping()
+        except LineDown:
             return False
         return True
 
