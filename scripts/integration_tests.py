@@ -232,7 +232,7 @@ class IntegrationRun:
         try:
             self._programs.run("docker", *question, within=20)
         except Failed as error:
-            self._say(str(error))
+            self._say(f"{error}; going on without it")
             return False
         return True
 
@@ -260,21 +260,21 @@ class IntegrationRun:
             self._say(f"the logs were not all collected: {error}; choose another --logs")
 
     def _summary(self, status: int) -> None:
-        url = self._services.url if self._kept and self._services else None
+        kept = self._services if self._kept else None
         logs = str(self._logs) if self._logs else None
         if self._options.json:
-            steps = [asdict(step) for step in self._steps]
-            told = {"passed": status == 0, "status": status, "steps": steps}
-            print(json.dumps({**told, "logs": logs, "url": url}))
+            told = {"passed": status == 0, "status": status, "logs": logs}
+            alive = {"url": kept.url, "end": kept.how_to_end()} if kept else {}
+            print(json.dumps({**told, **alive, "steps": [asdict(step) for step in self._steps]}))
         for step in self._steps:
             error = f": {step.error}" if step.error else ""
             self._say(f"{self._coloured(step.status)} {step.seconds:7.1f} s  {step.name}{error}")
         if logs:
             self._say(f"the logs are in {logs}")
-        if url and self._services:
-            given = [f"{name}={value}" for name, value in self._services.environ.items()]
-            self._say(f"the services go on: {' '.join([url, *given])}")
-            self._say(f"end them with: {self._services.how_to_end()}")
+        if kept:
+            given = [f"{name}={value}" for name, value in kept.environ.items()]
+            self._say(f"the services go on: {' '.join([kept.url, *given])}")
+            self._say(f"end them with: {kept.how_to_end()}")
 
     def _coloured(self, status: str) -> str:
         plain = os.environ.get("NO_COLOR") or not self._screen.isatty()
