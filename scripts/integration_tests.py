@@ -84,6 +84,8 @@ class Composed:
         self.name = f"containers, by {' '.join(compose)}"
         self.url = ""
         self.environ = {"BOTRIX_API_KEY_FILE": str(self._key)}
+        # A port of its own: another installation may run on this machine.
+        self._environ = {**os.environ, "BOTRIX_PORT": str(_free_port())}
 
     def start(self) -> None:
         self._run("up", "-d", "--build", within=_LONG)
@@ -121,7 +123,7 @@ class Composed:
         return f"{' '.join(self._compose)} down -v"
 
     def _run(self, *command: str, **more: Any) -> str:
-        return self._programs.run(*self._compose, *command, **more)
+        return self._programs.run(*self._compose, *command, env=self._environ, **more)
 
 
 def _settled(state: dict[str, Any]) -> bool:

@@ -13,7 +13,7 @@ import sys
 def main(program: str, asked: list[str]) -> int:
     standin = json.loads(os.environ["STANDIN"])
     with open(standin["asked"], "a") as file:
-        print(program, *asked, file=file)
+        print(program, *asked, f"port={os.environ.get('BOTRIX_PORT')}", file=file)
     if program == "docker" and asked[0] == "compose" and not standin["plugin"]:
         print("docker: 'compose' is not a docker command.")
         return 1
