@@ -244,6 +244,7 @@ async def test_containers_are_asked_with_their_key(
     assert status == 0, out + err
     assert key not in out + err
     ours = f"{compose} -p botrix-integration "
+    assert re.search(r" up .*port=[1-9]\d+$", asked.read_text(), re.MULTILINE)
     verbs = [
         line[len(ours) :].split()[0] for line in asked.read_text().splitlines() if ours in line
     ]
