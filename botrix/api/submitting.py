@@ -15,7 +15,8 @@ from collections.abc import Callable
 
 from botrix.errors import LineDown
 from botrix.ledger.ledger import Ledger, Submission, Submitted
-from botrix.line.line import Line, Placing, Update
+from botrix.line.line import Line, Placing
+from botrix.line.shown import Update
 from botrix.model import NewJob
 
 _log = logging.getLogger(__name__)

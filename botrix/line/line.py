@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import msgspec
-from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from botrix.errors import LineDown
 from botrix.line import keys
-from botrix.line.connection import BLOCK_WITHIN, Address, open_pool
+from botrix.line.address import FAILURES
+from botrix.line.connection import Connections, connections
 from botrix.line.entries import LONGEST, encode
 from botrix.line.outage import Outage
 from botrix.line.peeks import Peeks
+from botrix.line.shown import Shown, ShownByCluster, ShownByServer, Update, answer
 from botrix.model import Lane
 
 _SCRIPTS = Path(__file__).parent / "scripts"
@@ -70,36 +71,25 @@ class Placing:
     lane: Lane
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
-    """What the line shows of a job; `forced` where a final job was opened again."""
-
-    job_id: str
-    status: str
-    results: str | None
-    event: str
-    forced: bool = False
-
-
 class Line:
     """Connects when first needed, and again after each failure; needs no restart."""
 
-    def __init__(self, redis: Redis, blocking: Redis, address: Address) -> None:
-        self._redis = redis
-        self._blocking = blocking
-        self._address = address
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._redis = connections.lanes
+        self._address = connections.address
         self._outage = Outage(self._probe)
         self._texts = {path.stem: path.read_text() for path in _SCRIPTS.glob("*.lua")}
         self._shas: dict[str, str] = {}
         self._peeks = Peeks(_LANES, self._peek)
         self._batches: dict[tuple[str, str], str] = {}
+        self._shown = self._shows()
 
     @classmethod
     def open(cls, url: str) -> Line:
-        """url: redis://, rediss:// or unix://. Opens no connection yet."""
-        pool, address = open_pool(url)
-        blocking, _ = open_pool(url, BLOCK_WITHIN)
-        return cls(Redis(connection_pool=pool), Redis(connection_pool=blocking), address)
+        """url: of a server, of Sentinels or of a Cluster (see `botrix.line.url`). Opens no
+        connection yet. Raises LineDown for a url that cannot be used."""
+        return cls(connections(url))
 
     @property
     def up(self) -> bool:
@@ -149,21 +139,10 @@ class Line:
             _push(pipe, placed)
             await pipe.execute()
 
-    async def submitted(self, placed: Sequence[Placing], updates: Sequence[Update]) -> None:
-        """One round trip: shows the jobs, then pushes them, so that no worker's status comes
-        before. By the script's text, since a repeat for its sake would push twice."""
-        async with self._down():
-            pipe = self._redis.pipeline(transaction=False)
-            if updates:
-                names, values = _publish(updates)
-                pipe.eval(self._texts["publish"], len(names), *names, *values)
-            _push(pipe, placed)
-            await pipe.execute()
-
     async def publish(self, updates: Sequence[Update]) -> None:
         if updates:
             async with self._down():
-                await self._call("publish", *_publish(updates))
+                await self._shown.publish(updates)
 
     async def subscribe(self) -> AsyncIterator[bytes]:
         """Each event from now on. LineDown ends it: what happens until the next is not told."""
@@ -179,22 +158,21 @@ class Line:
                         raise TimeoutError("no answer to a ping")
                     asked = told is None
                     if asked:
-                        await _answer(pubsub.ping())
+                        await answer(pubsub.ping())
                 if told is not None and told["type"] == "message":
                     yield told["data"]
         finally:
-            await _answer(pubsub.aclose())  # type: ignore[no-untyped-call]
+            await answer(pubsub.aclose())  # type: ignore[no-untyped-call]
 
     async def status(self, job_id: str) -> str | None:
         async with self._down():
-            found = await _answer(self._redis.get(keys.status(job_id)))
-        return None if found is None else str(found.decode("utf-8", "replace"))
+            found = await self._shown.get(keys.status(job_id))
+        return None if found is None else found.decode("utf-8", "replace")
 
     async def results(self, job_id: str) -> bytes | None:
         """JSON, of a final job."""
         async with self._down():
-            found: bytes | None = await _answer(self._redis.get(keys.results(job_id)))
-        return found
+            return await self._shown.get(keys.results(job_id))
 
     async def wait(self, timeout: float) -> None:
         """Until a lane has an entry, the line is down, or `timeout` seconds. Nothing is moved."""
@@ -202,7 +180,7 @@ class Line:
 
     async def heads(self, lane: Lane, n: int) -> list[bytes]:
         async with self._down():
-            entries: list[bytes] = await _answer(self._redis.lrange(keys.LANES[lane], 0, n - 1))
+            entries: list[bytes] = await answer(self._redis.lrange(keys.LANES[lane], 0, n - 1))
             return entries
 
     async def depths(self) -> dict[Lane, int]:
@@ -214,48 +192,51 @@ class Line:
 
     async def heartbeat(self, worker_id: str, text: str, ttl: int) -> None:
         async with self._down():
-            await self._redis.set(keys.health(worker_id), text, ex=ttl)
+            await self._shown.set(keys.health(worker_id), text, ttl)
 
     async def forget_worker(self, worker_id: str) -> None:
         async with self._down():
-            await self._redis.delete(keys.health(worker_id))
+            await self._shown.delete(keys.health(worker_id))
 
     async def workers(self) -> list[bytes]:
         """The health of each live worker, as JSON."""
         async with self._down():
-            pattern = f"{keys.HEALTH_PREFIX}*"
-            found = [key async for key in self._redis.scan_iter(match=pattern, count=1000)]
-            values = await _answer(self._redis.mget(found)) if found else []
-            return [value for value in values if value]
+            return await self._shown.workers()
 
     async def rejected(self, n: int) -> list[bytes]:
         """The last n, each as JSON: reason, at, and the entry's beginning or its length."""
         async with self._down():
-            entries: list[bytes] = await _answer(self._redis.lrange(keys.REJECTED, -n, -1))
+            entries: list[bytes] = await answer(self._redis.lrange(keys.REJECTED, -n, -1))
             return entries if n > 0 else []
 
     async def ping(self) -> None:
         """By a write, since a line that is up and refuses writes is down. Raises LineDown."""
         async with self._down():
-            await _answer(self._redis.incrby(keys.TURN, 0))
+            await answer(self._redis.incrby(keys.TURN, 0))
 
     async def close(self) -> None:
         await self._outage.close()
         await self._peeks.close()
-        await self._blocking.aclose(close_connection_pool=True)
-        await self._redis.aclose(close_connection_pool=True)
+        await self._connections.close()
+
+    def _shows(self) -> Shown:
+        if self._connections.cluster is None:
+            return ShownByServer(self._redis, self._call)
+        return ShownByCluster(self._connections.cluster, self._redis, self._texts["show"])
 
     async def _probe(self) -> bool:
+        """By a new connection."""
         try:
+            await self._connections.renew()
             await self.ping()
-        except LineDown:
+        except (*FAILURES, LineDown):
             return False
         return True
 
     async def _peek(self, lane: str, seconds: float) -> bool:
         async with self._down():
-            head = self._blocking.blmove(lane, lane, cast(int, seconds), "LEFT", "LEFT")
-            return await _answer(head) is not None
+            head = self._connections.blocking.blmove(lane, lane, cast(int, seconds), "LEFT", "LEFT")
+            return await answer(head) is not None
 
     def _taken(self, session: str, pump: str, entries: Sequence[bytes]) -> list[Taken]:
         digest = hashlib.sha1(b"\n".join(entries), usedforsecurity=False).hexdigest()
@@ -276,7 +257,7 @@ class Line:
         for _ in range(2):
             sha = await self._sha(script)
             try:
-                return await _answer(self._redis.evalsha(sha, len(names), *names, *values))
+                return await answer(self._redis.evalsha(sha, len(names), *names, *values))
             except NoScriptError:  # the server was restarted, or its scripts flushed
                 self._shas.clear()
         raise LineDown(_NO_SCRIPTS.format(self._address.shown))
@@ -288,7 +269,7 @@ class Line:
 
     async def _sha(self, script: str) -> str:
         if script not in self._shas:
-            sha = await _answer(self._redis.script_load(self._texts[script]))
+            sha = await answer(self._redis.script_load(self._texts[script]))
             self._shas[script] = sha.decode() if isinstance(sha, bytes) else str(sha)
         return self._shas[script]
 
@@ -296,7 +277,7 @@ class Line:
     async def _down(self) -> AsyncIterator[None]:
         try:
             yield
-        except (RedisError, OSError, TimeoutError) as error:
+        except FAILURES as error:
             self._outage.begin()
             raise self._address.down(error) from error
 
@@ -313,20 +294,7 @@ def _push(pipe: Any, placed: Sequence[Placing]) -> None:
             pipe.rpush(keys.LANES[lane], *entries)
 
 
-def _publish(updates: Sequence[Update]) -> tuple[list[str], list[str]]:
-    names, values = [keys.UPDATES], [str(keys.STATUS_TTL)]
-    for u in updates:
-        names += [keys.status(u.job_id), keys.results(u.job_id)]
-        values += [u.status, u.results or "", u.event, "forced" if u.forced else ""]
-    return names, values
-
-
 def _reason(rejected: Rejected) -> bytes:
     entry = rejected.raw[:1024].decode("utf-8", "replace")
     reason = rejected.reason.encode("utf-8", "replace").decode()
     return msgspec.json.encode({"reason": reason, "at": int(time.time()), "entry": entry})
-
-
-async def _answer(asked: Any) -> Any:
-    """redis-py types one method for both of its clients; only awaiting tells them apart."""
-    return await asked

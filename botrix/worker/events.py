@@ -6,7 +6,7 @@ import time
 
 import msgspec
 
-from botrix.line.line import Update
+from botrix.line.shown import Update
 from botrix.model import FINAL_JOB, JobState, Result
 
 SHOWN_ACCOUNTS = 1000

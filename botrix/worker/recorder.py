@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 from botrix.errors import LedgerDown, LedgerError, LineDown, SessionLost
 from botrix.ledger.ledger import Ledger, Recorded
-from botrix.line.line import Line, Update
+from botrix.line.line import Line
+from botrix.line.shown import Update
 from botrix.model import FINAL_JOB, AccountStatus, JobState, JobStatus, Result
 from botrix.worker.events import SHOWN_ACCOUNTS, shown, update
 from botrix.worker.stats import Stats

@@ -15,8 +15,9 @@ from redis.asyncio import Redis
 from botrix.errors import LineDown
 from botrix.line import keys
 from botrix.line.entries import encode
-from botrix.line.line import Back, Line, Placing, Rejected, Update
+from botrix.line.line import Back, Line, Placing, Rejected
 from botrix.line.server import LineServer
+from botrix.line.shown import Update
 from botrix.model import Lane
 
 _REDIS = shutil.which("redis-server")

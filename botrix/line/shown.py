@@ -1,0 +1,122 @@
+"""What the line shows to people and other programs: jobs, events and the health of workers.
+
+Nothing here decides anything, and all of it may be said twice. The keys bear names that other
+programs know, so that on a Cluster they lie in many slots; there what one script does elsewhere is
+done in steps, and the event comes last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from redis.asyncio import Redis, RedisCluster
+
+from botrix.line import keys
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What the line shows of a job; `forced` where a final job was opened again."""
+
+    job_id: str
+    status: str
+    results: str | None
+    event: str
+    forced: bool = False
+
+
+class Shown(Protocol):
+    """Raises whatever redis-py raises."""
+
+    async def publish(self, updates: Sequence[Update]) -> None: ...
+    async def get(self, key: str) -> bytes | None: ...
+    async def set(self, key: str, text: str, ttl: int) -> None: ...
+    async def delete(self, key: str) -> None: ...
+    async def workers(self) -> list[bytes]: ...
+
+
+Call = Callable[[str, Sequence[str], Sequence[Any]], Awaitable[Any]]
+
+
+class ShownByServer:
+    """`call` runs a script by its name."""
+
+    def __init__(self, redis: Redis, call: Call) -> None:
+        self._redis = redis
+        self._call = call
+
+    async def publish(self, updates: Sequence[Update]) -> None:
+        names, values = [], [keys.UPDATES, str(keys.STATUS_TTL)]
+        for u in updates:
+            names += [keys.status(u.job_id), keys.results(u.job_id)]
+            values += [u.status, u.results or "", u.event, _forced(u)]
+        await self._call("publish", names, values)
+
+    async def get(self, key: str) -> bytes | None:
+        found: bytes | None = await answer(self._redis.get(key))
+        return found
+
+    async def set(self, key: str, text: str, ttl: int) -> None:
+        await self._redis.set(key, text, ex=ttl)
+
+    async def delete(self, key: str) -> None:
+        await self._redis.delete(key)
+
+    async def workers(self) -> list[bytes]:
+        pattern = f"{keys.HEALTH_PREFIX}*"
+        found = [key async for key in self._redis.scan_iter(match=pattern, count=1000)]
+        values = await answer(self._redis.mget(found)) if found else []
+        return [value for value in values if value]
+
+
+class ShownByCluster:
+    """`lanes`: the node whose subscribers are told; the Cluster tells those of the others."""
+
+    def __init__(self, cluster: RedisCluster, lanes: Redis, script: str) -> None:
+        self._cluster = cluster
+        self._lanes = lanes
+        self._script = script
+
+    async def publish(self, updates: Sequence[Update]) -> None:
+        pipe = self._cluster.pipeline()
+        for u in updates:
+            names = [keys.status(u.job_id)]
+            pipe.eval(self._script, 1, *names, str(keys.STATUS_TTL), u.status, _forced(u))
+        written = await answer(pipe.execute())
+        news = [u for u, done in zip(updates, written, strict=True) if done]
+        pipe, events = self._cluster.pipeline(), self._lanes.pipeline(transaction=False)
+        for u in news:
+            if u.results:
+                pipe.set(keys.results(u.job_id), u.results, ex=keys.STATUS_TTL)
+            events.publish(keys.UPDATES, u.event)
+        await answer(pipe.execute())
+        await events.execute()
+
+    async def get(self, key: str) -> bytes | None:
+        found: bytes | None = await answer(self._cluster.get(key))
+        return found
+
+    async def set(self, key: str, text: str, ttl: int) -> None:
+        await answer(self._cluster.set(key, text, ex=ttl))
+
+    async def delete(self, key: str) -> None:
+        await answer(self._cluster.delete(key))
+
+    async def workers(self) -> list[bytes]:
+        pattern = f"{keys.HEALTH_PREFIX}*"
+        found = [key async for key in self._cluster.scan_iter(match=pattern, count=1000)]
+        pipe = self._cluster.pipeline()
+        for key in found:
+            pipe.get(key)
+        return [value for value in await answer(pipe.execute()) if value]
+
+
+async def answer(asked: Any) -> Any:
+    """redis-py types one method for both of its clients; only awaiting tells them apart."""
+    return await asked
+
+
+def _forced(update: Update) -> str:
+    return "forced" if update.forced else ""
