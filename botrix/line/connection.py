@@ -21,7 +21,7 @@ from redis.asyncio import (
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.backoff import NoBackoff
 from redis.connection import HiredisRespSerializer
 from redis.crc import key_slot
@@ -120,7 +120,7 @@ def connections(url: str) -> Connections:
         elif named.kind == SENTINEL:
             sentinel = _sentinel(named)
             find = _primary(sentinel, named.service)
-        pools = [open_pool(named, within, find) for within in (ANSWER_WITHIN, BLOCK_WITHIN)]
+        pools = [_pool(named, within, find) for within in (ANSWER_WITHIN, BLOCK_WITHIN)]
     except (
         ValueError,
         TypeError,
@@ -132,7 +132,7 @@ def connections(url: str) -> Connections:
     return Connections(lanes, blocking, cluster, sentinel, named.address)
 
 
-def open_pool(named: LineUrl, within: float, find: Find | None = None) -> ConnectionPool:
+def _pool(named: LineUrl, within: float, find: Find | None = None) -> ConnectionPool:
     """within: seconds for one answer."""
     kind = _CONNECTIONS[named.scheme]
     options = _set_straight(named.options, within, kind) | ({"find": find} if find else {})
@@ -180,7 +180,10 @@ def _sentinel(named: LineUrl) -> Sentinel:
 
 def _primary(sentinel: Sentinel, service: str) -> Find:
     async def find() -> tuple[str, int]:
-        host, port = await sentinel.discover_master(service)
+        try:
+            host, port = await sentinel.discover_master(service)
+        except MasterNotFoundError as error:  # after the colon: each Sentinel that did not answer
+            raise MasterNotFoundError(str(error).partition(" : ")[0]) from None
         return str(host), int(port)
 
     return find

@@ -74,7 +74,8 @@ class Fault:
     """short, long: trials in the suite and in the storm. each: accounts or entries of one trial,
     where the matrix counts those. per_world: trials before a world is checked. needs: why it cannot
     be tried on this machine, or None. wrap: a command before the runner, such as unshare. reveal:
-    of how many accounts the password is tried. finish: what brings a world to rest."""
+    of how many accounts the password is tried. finish: what brings a world to rest. suite: which
+    required suite it belongs to, besides that of all faults."""
 
     id: str
     title: str
@@ -89,6 +90,7 @@ class Fault:
     wrap: tuple[str, ...] = ()
     reveal: int = 30
     finish: Callable[[World], Awaitable[None]] = _settled
+    suite: str = "Faults"
 
 
 @dataclass

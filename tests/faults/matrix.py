@@ -27,6 +27,7 @@ from tests.faults import (
     processes,
     stores,
     storm,
+    topologies,
 )
 from tests.faults.fault import Fault, Report, run
 from tests.servers import postgres
@@ -36,7 +37,9 @@ KEEP = Path(tempfile.gettempdir()) / "botrix-faults"
 
 
 def _all() -> dict[str, Fault]:
-    modules = (processes, stores, directories, inputs, machine, network, door, storm)
+    modules = (
+        processes, stores, directories, inputs, machine, network, topologies, door, storm
+    )  # fmt: skip
     found = {fault.id: fault for module in modules for fault in module.FAULTS}
     return dict(sorted(found.items(), key=lambda pair: _number(pair[0])))
 

@@ -128,13 +128,13 @@ async def partition(world: World) -> float:
     began = time.monotonic()
     await line_is_used(world)
     await world.job_is_done(3)
-    await _all_work(world)
+    await all_work(world)
     seconds = time.monotonic() - began
     await asyncio.gather(*asking)
     return seconds
 
 
-async def _all_work(world: World) -> None:
+async def all_work(world: World) -> None:
     """No worker has ended, and each has a session."""
     for name in world.names:
         assert world.system.workers[name].returncode is None, f"{name} has ended"

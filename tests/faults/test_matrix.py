@@ -60,7 +60,10 @@ def running(request: pytest.FixtureRequest) -> Iterator[_Running]:
 
 @pytest.mark.suite("Faults")
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("fault", _SHORT, ids=lambda fault: fault.id)
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(fault, id=fault.id, marks=pytest.mark.suite(fault.suite)) for fault in _SHORT],
+)
 def test_fault(fault: Fault, running: _Running) -> None:
     reason = fault.needs()
     if reason is not None:

@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from tests.faults import audit
 from tests.faults.evidence import Evidence
 from tests.servers.scim import TOKEN, SimulatedDirectory
-from tests.servers.system import FINAL, System, until
+from tests.servers.system import FINAL, System, look_at, until
 
 LEASE = 1.2
 HEALTH = 0.5
@@ -347,9 +346,7 @@ class World:
         """Events, as long as the line tells them."""
         while True:
             with contextlib.suppress(RedisError, OSError):
-                async with Redis.from_url(
-                    self.system.settings.redis_url, decode_responses=True
-                ) as redis:
+                async with look_at(self.system.settings.redis_url) as redis:
                     pubsub = redis.pubsub()
                     await pubsub.subscribe("botrix:jobs:updates")
                     async for message in pubsub.listen():

@@ -1,4 +1,4 @@
-"""How a line is reached: what a url says, no retries whatever it says, and no secret in an error."""
+"""How a line is reached: what a url says, no retries whatever it says, no secret in an error."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from urllib.parse import quote
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
+from redis.crc import key_slot
 
 from botrix.errors import LineDown
 from botrix.line import keys
@@ -130,7 +131,5 @@ def test_a_file_of_certificates_that_is_not_there_is_told_at_once(folder: Path) 
 
 
 def test_every_key_of_a_script_is_in_the_slot_of_the_queue() -> None:
-    from redis.crc import key_slot
-
     of_the_lanes = [*keys.LANES.values(), keys.REJECTED, keys.TURN, keys.taken("s", "1")]
     assert {key_slot(key.encode()) for key in of_the_lanes} == {4960}

@@ -19,8 +19,11 @@ from typing import Any
 
 import aiohttp
 import asyncpg
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.sentinel import Sentinel
 
+from botrix.line.url import CLUSTER, SENTINEL, read
 from botrix.settings import Settings
 from botrix.supervisor import Supervisor
 
@@ -53,7 +56,7 @@ class System:
         self.workers: dict[str, Process] = {}
         self._http: aiohttp.ClientSession | None = None
         self.prefix: tuple[str, ...] = ()  # of a worker's command, such as strace
-        self.redis = Redis.from_url(self.settings.redis_url, decode_responses=True)
+        self.redis = look_at(self.settings.redis_url)
 
     async def start(self) -> None:
         await self.supervisor.start()
@@ -161,6 +164,20 @@ async def _rows(url: str, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, 
         return [tuple(row) for row in await db.fetch(sql, *values)]
     finally:
         await db.close()
+
+
+def look_at(url: str, **options: Any) -> Any:
+    """A client of redis-py for whatever line the url names, so that a test sees what is there."""
+    named = read(url)
+    if not named.kind:
+        return Redis.from_url(url, decode_responses=True, **options)
+    options |= {**named.options, "decode_responses": True, "ssl": named.scheme == "rediss"}
+    if named.kind == CLUSTER:
+        nodes = [ClusterNode(host, port) for host, port in named.nodes]
+        return RedisCluster(startup_nodes=nodes, **options)
+    assert named.kind == SENTINEL
+    sentinel: Any = Sentinel(named.nodes, sentinel_kwargs=named.sentinel_options)
+    return sentinel.master_for(named.service, **options)
 
 
 async def until(condition: Callable[[], Awaitable[Any]], within: float, what: str) -> None:
