@@ -136,6 +136,7 @@ class Watched:
                     return False
                 await redis.config_set("masterauth", "")
                 await redis.config_set("masteruser", "")
+                await redis.config_rewrite()  # the Sentinel has had them written already
         except RedisError:  # who takes over hangs up on everybody
             return False
         self.primary, self.replica = self.replica, self.primary
