@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
@@ -41,10 +42,14 @@ def create_engine(url: str) -> AsyncEngine:
         sa.event.listen(engine.sync_engine, "connect", _prepare)
         sa.event.listen(engine.sync_engine, "begin", _begin_immediate)
         return engine
-    url = f"postgresql+asyncpg:{url.partition(':')[2]}"
+
+    async def connect() -> Any:
+        """By asyncpg itself, which reads `sslmode`, several hosts and the like as libpq does."""
+        return await asyncpg.connect(url, timeout=_WITHIN, command_timeout=_WITHIN)
+
     return create_async_engine(
-        url, pool_pre_ping=True, pool_size=5, pool_timeout=_WITHIN, hide_parameters=True,
-        connect_args={"timeout": _WITHIN, "command_timeout": _WITHIN},
+        "postgresql+asyncpg://", async_creator=connect, pool_pre_ping=True, pool_size=5,
+        pool_timeout=_WITHIN, hide_parameters=True,
     )  # fmt: skip
 
 

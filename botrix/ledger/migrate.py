@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 
 from botrix.errors import LedgerDown
 from botrix.ledger.engine import create_engine
+from botrix.ledger.remedies import first_line, remedy
 
 _one_at_a_time = threading.Lock()  # Alembic hands its context about in a global
 _FOLDER = Path(__file__).parent / "migrations"
@@ -52,7 +53,9 @@ async def _upgrade(url: str) -> None:
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_run)
-    except (OSError, sa.exc.OperationalError) as error:
-        raise LedgerDown(f"the ledger could not be migrated: {error}; is it up?") from error
+    except (OSError, sa.exc.DBAPIError) as error:
+        cause = (error.orig if isinstance(error, sa.exc.DBAPIError) else None) or error
+        what = f"{first_line(cause)}; {remedy(cause, 'is it up?')}"
+        raise LedgerDown(f"the ledger could not be migrated: {what}") from error
     finally:
         await engine.dispose()

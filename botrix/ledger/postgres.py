@@ -41,6 +41,7 @@ from botrix.ledger.ledger import (
     Submitted,
 )
 from botrix.ledger.postgres_rows import Db
+from botrix.ledger.remedies import first_line, remedy
 from botrix.model import Lane, LeasedAccount, Person, Result
 
 T = TypeVar("T")
@@ -239,9 +240,9 @@ class PostgresLedger:
             return self._pool
 
     def _lost(self, error: BaseException, *, unknown: bool) -> LedgerDown:
-        what = str(error) or type(error).__name__
         kind = OutcomeUnknown if unknown else LedgerDown
-        return kind(f"the ledger did not answer ({what}); it is tried again")
+        then = remedy(error, "it is tried again")
+        return kind(f"the ledger did not answer ({first_line(error)}); {then}")
 
 
 async def _rollback(db: Any) -> None:

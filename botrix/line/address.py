@@ -75,7 +75,7 @@ _KINDS: list[tuple[tuple[type[BaseException], ...], str, str]] = [
     (
         (NotConnected, NotInTime, RedisClusterException, OSError, TimeoutError),
         "does not answer",
-        "start it, or correct REDIS_URL (rediss:// where it speaks TLS)",
+        "start it, or correct REDIS_URL (rediss:// with TLS, redis:// without)",
     ),
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlencode
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -54,6 +55,12 @@ class Authority:
             )
         )
         return certificate, secret
+
+    def options(self) -> str:
+        """Of a url of the line, for a client with a certificate of this authority."""
+        certificate, key = self.issue("client")
+        files = {"ssl_ca_certs": self.file, "ssl_certfile": certificate, "ssl_keyfile": key}
+        return urlencode(files)
 
     def _builder(self, subject: x509.Name, key: Key) -> x509.CertificateBuilder:
         now = datetime.now(UTC)

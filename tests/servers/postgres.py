@@ -30,9 +30,12 @@ _NOBODY: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []} if
 class PostgresServer:
     """`url` of a database; stop, kill and start again as a test needs it."""
 
-    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, durable: bool = False, binaries: Path | None = None
+    ) -> None:
+        """binaries: of another PostgreSQL than that of the wheel, which has no TLS."""
         self.port = free_port()
-        self._bin = _binaries(folder)
+        self._bin = binaries or _binaries(folder)
         self._data = folder / "data"
         self._log = folder / "log"
         self._durable = durable
@@ -41,6 +44,7 @@ class PostgresServer:
         self._migrated = False
         self.environ: dict[str, str] = {}  # more of it for the server, such as LD_PRELOAD
         self.addresses = "127.0.0.1"  # to listen on, when it is started
+        self.settings: dict[str, str] = {}  # more of those
         self._data.mkdir(mode=0o700)
         if _ROOT:
             os.chown(self._data, 65534, 65534)
@@ -62,6 +66,7 @@ class PostgresServer:
             "unix_socket_directories": "",
             "fsync": "on" if self._durable else "off",
             "max_connections": 100,
+            **self.settings,
         }
         pairs = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with self._log.open("ab") as log:
@@ -134,6 +139,19 @@ def postgres_server(
             yield server
         finally:
             server.stop()
+
+
+def of_the_machine() -> Path | None:
+    """The binaries of the newest PostgreSQL that is installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parts[-2]))
+    return found[-1] if found else None
+
+
+def own_files(folder: Path) -> None:
+    """Gives all of a folder to the user who runs the servers."""
+    if _ROOT:
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, 65534, 65534)
 
 
 def available() -> bool:

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from botrix.line.server import _end_with_parent
+from tests.servers.certificates import Authority
 from tests.servers.system import free_port, until
 
 _BINARY = shutil.which("redis-server")
@@ -34,25 +35,24 @@ def needed(suite: str) -> list[pytest.MarkDecorator]:
 
 
 class RedisServer:
-    """One process on a free loopback port. settings: lines of redis.conf, with _ for -."""
+    """One process on a free loopback port. authority: whose certificates it shows and asks for, if
+    it is to speak nothing but TLS. settings: lines of redis.conf, with _ for -."""
 
-    def __init__(self, folder: Path, *arguments: str, **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, authority: Authority | None = None, **settings: Any
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
         self._arguments = arguments
         self._settings = {
             "port": self.port, "bind": "127.0.0.1", "dir": folder, "save": '""', **settings
         }  # fmt: skip
+        if authority is not None:
+            self.url = f"rediss://127.0.0.1:{self.port}/0?{authority.options()}"
+            self._settings |= _tls(self.port, authority)
         self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def set(self, **settings: Any) -> None:
-        """For the next start."""
-        self._settings |= settings
 
     async def start(self) -> None:
         self._launch()
@@ -93,12 +93,20 @@ class RedisServer:
         return True
 
 
-class Watched:
-    """A primary with a replica, and three Sentinels who watch them. extra: settings of both, and
-    of the Sentinels."""
+def _tls(port: int, authority: Authority) -> dict[str, Any]:
+    certificate, key = authority.issue(f"redis-{port}", "127.0.0.1")
+    return {
+        "port": 0, "tls_port": port, "tls_cert_file": certificate, "tls_key_file": key,
+        "tls_ca_cert_file": authority.file, "tls_replication": "yes",
+    }  # fmt: skip
 
-    def __init__(self, folder: Path, extra: dict[str, Any], sentinels: dict[str, Any]) -> None:
-        common = {"repl_diskless_sync_delay": 0, **extra}
+
+class Watched:
+    """A primary with a replica, and three Sentinels who watch them."""
+
+    def __init__(self, folder: Path, authority: Authority | None) -> None:
+        common: dict[str, Any] = {"repl_diskless_sync_delay": 0, "authority": authority}
+        self.scheme, self.options = ("rediss", authority.options()) if authority else ("redis", "")
         self.primary = RedisServer(folder / "a", appendonly="yes", **common)
         self.replica = RedisServer(
             folder / "b", replicaof=f"127.0.0.1 {self.primary.port}", **common
@@ -107,18 +115,17 @@ class Watched:
             "sentinel monitor": f"{SERVICE} 127.0.0.1 {self.primary.port} 2",
             "sentinel down-after-milliseconds": f"{SERVICE} 1000",
             "sentinel failover-timeout": f"{SERVICE} 3000",
-            **sentinels,
         }
-        self.sentinels = [RedisServer(folder / f"s{n}", "--sentinel", **watched) for n in range(3)]
+        self.sentinels = [
+            RedisServer(folder / f"s{n}", "--sentinel", authority=authority, **watched)
+            for n in range(3)
+        ]
         self.servers = [self.primary, self.replica, *self.sentinels]
 
     @property
-    def hosts(self) -> str:
-        return ",".join(f"127.0.0.1:{one.port}" for one in self.sentinels)
-
-    @property
     def url(self) -> str:
-        return f"redis+sentinel://{self.hosts}/{SERVICE}"
+        hosts = ",".join(f"127.0.0.1:{one.port}" for one in self.sentinels)
+        return f"{self.scheme}+sentinel://{hosts}/{SERVICE}?{self.options}"
 
     async def cut_off(self) -> None:
         """From now on the replica gets nothing more; the primary does not know."""
@@ -167,9 +174,8 @@ class Watched:
 
 
 @asynccontextmanager
-async def sentinels(folder: Path, **extra: Any) -> AsyncIterator[Watched]:
-    """extra: settings of the primary and its replica."""
-    made = Watched(folder, extra, {})
+async def sentinels(folder: Path, authority: Authority | None = None) -> AsyncIterator[Watched]:
+    made = Watched(folder, authority)
     try:
         await made.start()
         yield made
@@ -181,18 +187,21 @@ async def sentinels(folder: Path, **extra: Any) -> AsyncIterator[Watched]:
 class Nodes:
     """A Cluster of three primaries."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, authority: Authority | None) -> None:
+        self.scheme, self.options = ("rediss", authority.options()) if authority else ("redis", "")
+        secure = {"tls_cluster": "yes"} if authority else {}
         self.servers = [
             RedisServer(
                 folder / f"n{n}", cluster_enabled="yes", cluster_port=free_port(),
-                cluster_node_timeout=1000, appendonly="yes",
+                cluster_node_timeout=1000, appendonly="yes", authority=authority, **secure,
             )
             for n in range(3)
         ]  # fmt: skip
 
     @property
     def url(self) -> str:
-        return "redis+cluster://" + ",".join(f"127.0.0.1:{one.port}" for one in self.servers)
+        hosts = ",".join(f"127.0.0.1:{one.port}" for one in self.servers)
+        return f"{self.scheme}+cluster://{hosts}?{self.options}"
 
     async def owner(self, slot: int) -> RedisServer:
         for server in self.servers:
@@ -262,8 +271,8 @@ async def _info(redis: Redis) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def cluster(folder: Path) -> AsyncIterator[Nodes]:
-    made = Nodes(folder)
+async def cluster(folder: Path, authority: Authority | None = None) -> AsyncIterator[Nodes]:
+    made = Nodes(folder, authority)
     try:
         for server in made.servers:
             await server.start()
