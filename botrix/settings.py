@@ -17,7 +17,8 @@ _SOCKET_PATH_LIMIT = 107  # sun_path of sockaddr_un, less its closing zero (unix
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Times are seconds."""
+    """Times are seconds. redis_url: as `botrix.line.url` reads it; ledger_url: `sqlite:///FILE`, or
+    `postgresql://…` with the options of libpq."""
 
     data: Path
     ledger_url: str = field(repr=False)

@@ -30,7 +30,7 @@ from botrix.line.line import Back, Line, Placing, Rejected
 from botrix.line.shown import Update
 from botrix.model import Lane
 from tests.servers import postgres, redises
-from tests.servers.certificates import Authority
+from tests.servers.certificates import Authority, shared_folder
 from tests.servers.postgres import PostgresServer
 from tests.servers.redises import RedisServer
 from tests.servers.system import FAST, System, until
@@ -42,9 +42,7 @@ _NO_TLS = "TLS to PostgreSQL was NOT tried: none here; on Debian: apt-get instal
 
 @pytest.fixture
 def authority(folder: Path) -> Authority:
-    (folder / "certificates").mkdir()
-    folder.chmod(0o755)
-    return Authority(folder / "certificates")
+    return Authority(shared_folder(folder))
 
 
 @dataclass
@@ -210,6 +208,26 @@ async def test_sentinels_and_a_cluster_by_tls(
     async with made(folder, authority) as servers:
         line = Line.open(servers.url)
         await _all_verbs(line)
+        await line.close()
+
+
+@pytest.mark.parametrize("_", [pytest.param("cluster", marks=redises.needed("Cluster"))])
+async def test_lanes_that_went_to_another_node_are_found(folder: Path, _: str) -> None:
+    """By a connection that works still, but not for them; nothing is asked while it is down."""
+    async with redises.cluster(folder) as servers:
+        line = Line.open(servers.url)
+        await line.push([Placing("j", 1, Lane.HIGH)])
+        source = await servers.owner(4960)
+        target = next(one for one in servers.servers if one is not source)
+        await servers.move(4960, source, target)
+        with pytest.raises(LineDown, match="on another node"):
+            await line.take("s", "1", 1)
+
+        async def up() -> bool:
+            return line.up
+
+        await until(up, 10, "the line is up again")
+        assert len(await line.take("s", "1", 1)) == 1
         await line.close()
 
 

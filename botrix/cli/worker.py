@@ -13,8 +13,13 @@ from botrix.settings import Settings
 
 @click.command()
 @click.option("--worker-id", help="Name of this worker; a second live one gets a suffix.")
-@click.option("--redis-url", help="The line: redis://, rediss:// or unix://.")
-@click.option("--ledger-url", help="The ledger: sqlite:///FILE or postgresql://…")
+@click.option(
+    "--redis-url",
+    help="The line: redis://, redis+sentinel://…/SERVICE, redis+cluster:// (rediss… by TLS), unix://.",
+)
+@click.option(
+    "--ledger-url", help="The ledger: sqlite:///FILE or postgresql://… (?sslmode=verify-full: TLS)."
+)
 @click.option("--max-retries", type=click.IntRange(0, 100), help="Retries per account (3).")
 @click.option("--health-check-interval", type=float, help="Seconds between heartbeats (30).")
 def worker(**given: Any) -> None:

@@ -102,8 +102,9 @@ class Connections:
     async def close(self) -> None:
         await self.blocking.aclose(close_connection_pool=True)
         await self.lanes.aclose(close_connection_pool=True)
-        if self.cluster is not None:
-            await self.cluster.aclose()
+        if self.cluster is not None:  # its own aclose leaves open what a failure interrupted
+            for nodes in ("nodes_cache", "startup_nodes"):
+                await self.cluster.nodes_manager.aclose(nodes)
         if self.sentinel is not None:
             await self.sentinel.aclose()
 

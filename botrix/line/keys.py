@@ -1,7 +1,7 @@
 """Every key of the line, once, with its type and meaning. Nothing else spells a key.
 
 The braces put the lanes in the slot of the bare name (4960 on a Cluster), so that one script may
-touch them all.
+touch them all. What the line only shows lies in many slots; no script of a Cluster touches two.
 """
 
 from __future__ import annotations

@@ -78,6 +78,14 @@ class Authority:
         )
 
 
+def shared_folder(folder: Path) -> Path:
+    """For certificates, inside of a folder that servers of another user may then enter."""
+    folder.chmod(0o755)
+    made = folder / "certificates"
+    made.mkdir()
+    return made
+
+
 def _name(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"test {name}")])
 
