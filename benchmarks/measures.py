@@ -21,6 +21,7 @@ from botrix.creators.simulated import SimulatedCreator
 from botrix.ledger.ledger import Submission
 from botrix.line.line import Placing
 from botrix.model import Lane, NewJob
+from botrix.notify import Notifier
 from botrix.services import Services
 from botrix.worker.session import Session
 from botrix.worker.stats import Stats
@@ -176,7 +177,8 @@ async def pickup(postgres: PostgresServer | None, samples: int = 300) -> tuple[f
             return await create(wanted)
 
         creator.create = noted  # type: ignore[method-assign]
-        session, stopping = Session(services, "worker-1", Stats()), asyncio.Event()
+        session = Session(services, "worker-1", Stats(), Notifier("", 0.0))
+        stopping = asyncio.Event()
         await session.open()
         running = asyncio.create_task(session.run(stopping))
         took = [await _one_pickup(place, n, called) for n in range(samples + 20)][20:]

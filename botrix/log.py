@@ -1,4 +1,5 @@
-"""Structured logs: one JSON object a line on stderr, with worker, session, job and account ids.
+"""Structured logs, with worker, session, job and account ids: fields of an entry where stderr leads
+to the systemd journal, else one JSON object a line on stderr.
 
 Nothing secret is ever handed to a logger; line breaks are escaped by JSON.
 """
@@ -9,6 +10,8 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+
+from botrix import journal
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "taskName"}
 
@@ -21,15 +24,48 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
+            **_more(record),
         }
-        line |= {k: v for k, v in vars(record).items() if k not in _PLAIN}
-        if record.exc_info and record.exc_info[1] is not None:
-            line["error"] = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
-def set_up(level: str) -> None:
-    """Called once by each program, never at import."""
-    handler = logging.StreamHandler(sys.stderr)
+class Journal(logging.StreamHandler):  # type: ignore[type-arg]
+    """The same to the journal: the event is MESSAGE, `job` is BOTRIX_JOB, and so on."""
+
+    def __init__(self, way: journal.Way) -> None:
+        super().__init__(sys.stderr)
+        self._way = way
+
+    def emit(self, record: logging.LogRecord) -> None:
+        taken = self._way.send(
+            {
+                "MESSAGE": record.getMessage(),
+                "PRIORITY": journal.priority(record.levelno),
+                "SYSLOG_IDENTIFIER": "botrix",
+                "BOTRIX_LOGGER": record.name,
+                **{f"BOTRIX_{name.upper()}": value for name, value in _more(record).items()},
+            }
+        )
+        if not taken:
+            super().emit(record)
+
+    def close(self) -> None:
+        self._way.close()
+        super().close()
+
+
+def _more(record: logging.LogRecord) -> dict[str, object]:
+    """What was given beside the message, and the error."""
+    more = {name: value for name, value in vars(record).items() if name not in _PLAIN}
+    if record.exc_info and record.exc_info[1] is not None:
+        more["error"] = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
+    return more
+
+
+def set_up(level: str, journal_stream: str = "") -> None:
+    """Called once by each program, never at import. journal_stream: $JOURNAL_STREAM."""
+    handler: logging.StreamHandler = logging.StreamHandler(sys.stderr)  # type: ignore[type-arg]
+    if journal_stream and journal.is_journal(journal_stream, sys.stderr.fileno()):
+        handler = Journal(journal.Way())
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

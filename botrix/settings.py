@@ -41,6 +41,9 @@ class Settings:
     api_key: str = field(default="", repr=False)
     sealing_key: Path | None = None
     health_file: Path | None = None
+    notify_socket: str = ""
+    watchdog: float = 0.0
+    journal_stream: str = ""
 
     @property
     def settled(self) -> float:
@@ -71,6 +74,8 @@ class Settings:
             text = _given(env, variable)
             if name not in values and text:
                 values[name] = _converted(variable, text, convert)
+        if env.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+            values.pop("watchdog", None)  # it is a parent's (sd_watchdog_enabled(3))
         data = Path(values.get("data") or _default_data(env)).expanduser().absolute()
         values["data"] = data
         values.setdefault("ledger_url", f"sqlite:///{data / 'ledger.sqlite'}")
@@ -112,6 +117,10 @@ def _flag(text: str) -> bool:
     return choices[text.strip().lower()]
 
 
+def _seconds(microseconds: str) -> float:
+    return int(microseconds) / 1e6
+
+
 def _converted(variable: str, text: str, convert: Any) -> Any:
     try:
         return convert(text)
@@ -142,4 +151,8 @@ _VARIABLES: dict[str, tuple[str, Any]] = {
     "api_key": ("BOTRIX_API_KEY", str),
     "sealing_key": ("BOTRIX_SEALING_KEY_FILE", Path),
     "health_file": ("BOTRIX_HEALTH_FILE", Path),
+    # systemd gives these; nobody sets them
+    "notify_socket": ("NOTIFY_SOCKET", str),
+    "watchdog": ("WATCHDOG_USEC", _seconds),
+    "journal_stream": ("JOURNAL_STREAM", str),
 }

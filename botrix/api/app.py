@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,12 +18,14 @@ from botrix.api import accounts, generate, history, imports, jobs, system
 from botrix.api.body import Door
 from botrix.api.door import Here
 from botrix.api.problems import add_handlers
+from botrix.api.server import Server
 from botrix.api.submitting import Submitting
 from botrix.errors import BotrixError, LedgerDown, SettingsError
 from botrix.ledger.engine import create_engine
 from botrix.ledger.imports import sweep
 from botrix.ledger.queries import Queries
 from botrix.log import set_up
+from botrix.notify import Notifier
 from botrix.services import Services
 from botrix.settings import Settings
 
@@ -94,7 +97,8 @@ def serve(settings: Settings) -> None:
             f"the API listens on loopback only, not on {settings.host}, while it has no key; put "
             "one into a file and set BOTRIX_API_KEY_FILE, such as: botrix secrets --folder DIR"
         )
-    set_up(settings.log_level)
+    set_up(settings.log_level, settings.journal_stream)
+    faulthandler.enable()  # see daemon.py
     logging.getLogger("uvicorn.error").setLevel("WARNING")
     died: list[BaseException] = []
 
@@ -103,11 +107,16 @@ def serve(settings: Settings) -> None:
         died.append(error)
         server.should_exit = True
 
+    app = create_app(settings, failed)
+
+    async def look() -> None:
+        await app.state.here.services.ledger.ping()
+
     config = uvicorn.Config(
-        create_app(settings, failed), settings.host, settings.port,
+        app, settings.host, settings.port,
         access_log=False, log_config=None, timeout_graceful_shutdown=10, server_header=False,
     )  # fmt: skip
-    server = uvicorn.Server(config)
+    server = Server(config, Notifier(settings.notify_socket, settings.watchdog), look)
     server.run()
     if died:
         raise BotrixError(f"the API ended, since a part of it failed: {died[0]!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import logging
 import os
 import signal
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from botrix.errors import BotrixError, LedgerDown, SessionLost
 from botrix.ledger.ledger import Ledger
 from botrix.log import set_up
+from botrix.notify import Notifier
 from botrix.services import Services
 from botrix.settings import Settings
 from botrix.worker.heartbeat import leave_word
@@ -24,7 +26,8 @@ _log = logging.getLogger(__name__)
 
 def main(settings: Settings) -> int:
     """Runs until SIGTERM or SIGINT; 0 where it ended in order, 1 where a part failed."""
-    set_up(settings.log_level)
+    set_up(settings.log_level, settings.journal_stream)
+    faulthandler.enable()  # where a hang was, when the manager's watchdog ends it by SIGABRT
     try:
         return _runner().run(_work(settings))
     except BotrixError as error:
@@ -42,14 +45,18 @@ def _runner() -> asyncio.Runner:
 
 async def _work(settings: Settings) -> int:
     stopping, hurry = asyncio.Event(), asyncio.Event()
+    notifier = Notifier(settings.notify_socket, settings.watchdog)
     with _signals(stopping, hurry):
         async with Services(settings) as services:
-            worker_id = await _own_id(services.ledger, settings.worker_id, stopping)
+            async with notifier.waiting("waiting for the ledger"):
+                worker_id = await _own_id(services.ledger, settings.worker_id, stopping)
             stats = Stats()
             while not stopping.is_set():
-                session = Session(services, worker_id, stats)
-                if not await _opened(session, settings, stopping):
-                    break
+                session = Session(services, worker_id, stats, notifier)
+                async with notifier.waiting("waiting for the ledger"):
+                    if not await _opened(session, settings, stopping):
+                        break
+                notifier.ready(f"{worker_id}: session {session.id}")
                 try:
                     await session.run(stopping)
                 except SessionLost as error:
@@ -60,7 +67,8 @@ async def _work(settings: Settings) -> int:
                     _log.error("a part failed: %r", error, exc_info=True)
                     await session.abandon()
                     return 1
-                await session.drain(settings.grace, hurry)
+                async with notifier.stopping("finishing what is under way"):
+                    await session.drain(settings.grace, hurry)
     _log.info("worker ended", extra={"worker": settings.worker_id})
     return 0
 

@@ -17,6 +17,7 @@ from botrix import __version__
 from botrix.errors import LedgerDown, LineDown, SessionLost
 from botrix.line.line import Placing
 from botrix.model import LeasedAccount
+from botrix.notify import Notifier
 from botrix.retry import Backoff
 from botrix.services import Services
 from botrix.worker.desk import Desk
@@ -39,12 +40,15 @@ _CLAIMING = ("pump", "solitary", "reconciler")
 class Session:
     """Builds the parts of one session, runs them, and ends it in order."""
 
-    def __init__(self, services: Services, worker_id: str, stats: Stats) -> None:
+    def __init__(
+        self, services: Services, worker_id: str, stats: Stats, notifier: Notifier
+    ) -> None:
         settings = services.settings
         self.id = f"s{secrets.token_hex(8)}"
         self.worker_id = worker_id
         self._services = services
         self._stats = stats
+        self._notifier = notifier
         self._rng = random.Random()  # noqa: S311  jitter is no secret
         self._ledger, self._line = services.ledger, services.line
         backoff = Backoff(settings.backoff_base, settings.backoff_cap)
@@ -110,7 +114,7 @@ class Session:
         pulse = Pulse(self.id, ledger, settings.beat, settings.lease)
         return [
             pulse,
-            Watch(pulse, self._desk, settings.lease),
+            Watch(pulse, self._desk, settings.lease, self._notifier),
             Peers(self.id, ledger, settings.lease),
             Dispatcher(ledger, line, min(1.0, settings.lease / 10)),
             Solitary(self.id, ledger, self._desk, lock, settings.lease),

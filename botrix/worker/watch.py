@@ -2,7 +2,8 @@
 
 A beat that was not confirmed for 70 % of the lease stops new calls to directories; at 90 % the
 session ends itself (SessionLost), which cancels those under way: peers may soon declare it lost,
-and its accounts be given to another.
+and its accounts be given to another. As long as none of it happens, the service manager hears that
+this worker lives.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable
 
 from botrix.errors import SessionLost
+from botrix.notify import Notifier
 from botrix.worker.desk import Desk
 from botrix.worker.pulse import Pulse
 
@@ -19,14 +21,20 @@ _log = logging.getLogger(__name__)
 
 
 class Watch:
-    """lease in seconds. Looks twenty times in one lease."""
+    """lease in seconds. Looks twenty times in one lease, more often where the manager wants it."""
 
     name = "watch"
 
     def __init__(
-        self, pulse: Pulse, desk: Desk, lease: float, clock: Callable[[], float] = time.monotonic
+        self,
+        pulse: Pulse,
+        desk: Desk,
+        lease: float,
+        notifier: Notifier,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.interval = lease / 20
+        self.interval = min(lease / 20, notifier.interval)
+        self._notifier = notifier
         self._pulse = pulse
         self._desk = desk
         self._lease = lease
@@ -49,6 +57,7 @@ class Watch:
         unconfirmed = now - self._pulse.confirmed
         if unconfirmed >= 0.9 * self._lease:
             raise SessionLost("the ledger did not confirm a beat in time")
+        self._notifier.alive()
         if self.sure():
             self._desk.resume()
         else:

@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from botrix.errors import SessionLost
+from botrix.notify import Notifier
 from botrix.worker.desk import Desk
 from botrix.worker.pulse import Pulse
 from botrix.worker.watch import Watch
@@ -33,7 +34,7 @@ async def test_calls_stop_at_70_percent_and_the_session_at_90(
 ) -> None:
     now = [100.0]
     pulse, desk = _Pulse(), _Desk()
-    watch = Watch(cast(Pulse, pulse), cast(Desk, desk), 10.0, lambda: now[0])
+    watch = Watch(cast(Pulse, pulse), cast(Desk, desk), 10.0, Notifier("", 0.0), lambda: now[0])
     for at, paused in ((106.9, False), (107.0, True), (108.9, True)):
         now[0] = at
         await watch.tick()
@@ -51,7 +52,7 @@ async def test_a_hand_that_saw_the_doubt_first_goes_on_when_it_is_over() -> None
     """The beat may be confirmed before the watch has seen that it was late."""
     now = [107.5]
     desk = made_desk()
-    watch = Watch(cast(Pulse, _Pulse()), desk, 10.0, lambda: now[0])
+    watch = Watch(cast(Pulse, _Pulse()), desk, 10.0, Notifier("", 0.0), lambda: now[0])
     desk.add([SUSPECT])
     waiting = asyncio.create_task(desk._next(("default", "d"), 10))
     await asyncio.sleep(0)

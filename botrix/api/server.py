@@ -1,0 +1,51 @@
+"""The HTTP server, which tells the service manager how it is."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+import uvicorn
+
+from botrix.errors import LedgerDown
+from botrix.notify import Notifier
+
+
+class Server(uvicorn.Server):
+    """look: raises LedgerDown while jobs cannot be accepted; the first that does not, once this
+    server listens, makes it ready."""
+
+    def __init__(
+        self, config: uvicorn.Config, notifier: Notifier, look: Callable[[], Awaitable[None]]
+    ) -> None:
+        super().__init__(config)
+        self._notifier = notifier
+        self._look = look
+
+    async def main_loop(self) -> None:
+        telling = asyncio.create_task(self._tell())
+        try:
+            await super().main_loop()
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        async with self._notifier.stopping("finishing what was asked"):
+            await super().shutdown(sockets)
+
+    async def _tell(self) -> None:
+        async with self._notifier.waiting("waiting for the ledger"):
+            await self._looked_well()
+        self._notifier.ready(f"listening on {self.config.host}, port {self.config.port}")
+        while True:
+            await asyncio.sleep(self._notifier.interval)
+            self._notifier.alive()
+
+    async def _looked_well(self) -> None:
+        while True:
+            try:
+                return await self._look()
+            except LedgerDown:
+                await asyncio.sleep(1.0)

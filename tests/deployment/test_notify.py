@@ -1,0 +1,122 @@
+"""What a worker and the API say to a service manager, heard on a socket as systemd would."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from botrix.ledger.migrate import upgrade
+from tests.deployment.manager import manager
+from tests.servers.postgres import PostgresServer
+from tests.servers.system import System, free_port, until
+
+_WATCHDOG = 3.0
+
+
+@pytest.mark.parametrize("system", ["sqlite"], indirect=True)
+async def test_a_worker_is_ready_once_its_session_is_open_and_says_when_it_ends(
+    system: System,
+) -> None:
+    async with manager(f"\0botrix-{os.getpid()}-{free_port()}", _WATCHDOG) as heard:
+        process = await system.worker(**heard.environ)
+        await heard.hears("READY", "1")
+        (session,) = system.rows("SELECT id FROM sessions WHERE status = 'live'")
+        assert heard.said("STATUS")[-1] == f"worker-1: session {session[0]}"
+        await asyncio.sleep(_WATCHDOG)
+        assert heard.longest_silence() < 0.6 * _WATCHDOG
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert heard.said("STOPPING") == ["1"]
+
+
+@pytest.mark.parametrize("system", ["sqlite"], indirect=True)
+async def test_a_drain_is_no_silence(system: System, folder: Path) -> None:
+    system.add_directory("slow", delay=30.0)
+    async with manager(str(folder / "notify"), 1.0) as heard:
+        process = await system.worker(**heard.environ, BOTRIX_GRACE="5")
+        await heard.hears("READY", "1")
+        job = await system.generate(3, directory="slow")
+
+        async def leased() -> bool:
+            return bool(system.rows("SELECT 1 FROM accounts WHERE status = 'leased' LIMIT 1"))
+
+        await until(leased, 20, f"work of {job} is under way")
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert time.monotonic() - heard.heard[-1][0] < 1.0
+        silence = heard.longest_silence()
+        assert silence < 1.0, silence
+
+
+@pytest.mark.suite("PostgreSQL")
+async def test_a_ledger_that_stands_still_is_no_silence(
+    postgres_server: PostgresServer, folder: Path
+) -> None:
+    """At a start and in the middle: a worker waits for ever, and is not ended for it."""
+    system = System(folder, ledger_url=await postgres_server.database())
+    await system.start()
+    try:
+        async with manager(str(folder / "notify"), _WATCHDOG) as heard:
+            server = psutil.Process(postgres_server.pid)
+            with _frozen(server):
+                await system.worker(**heard.environ)
+                await heard.hears("STATUS", "waiting for the ledger")
+                await asyncio.sleep(2 * _WATCHDOG)
+                assert "READY" not in str(heard.heard)
+                assert heard.said("EXTEND_TIMEOUT_USEC")
+            await heard.hears("READY", "1", 40)
+            with _frozen(server):
+                await asyncio.sleep(5 * _WATCHDOG)
+            job = await system.generate(5)
+            assert (await system.final(job, 60))["created"] == 5
+            assert heard.longest_silence() < _WATCHDOG
+    finally:
+        await system.stop()
+
+
+async def test_the_api_is_ready_once_it_listens_and_has_seen_the_ledger(folder: Path) -> None:
+    port = free_port()
+    async with manager(str(folder / "notify"), 1.0) as heard:
+        environ = {"BOTRIX_DATA": str(folder), "BOTRIX_PORT": str(port), **heard.environ}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "botrix", "api", env={**os.environ, **environ}
+        )
+        try:
+            await heard.hears("STATUS", "waiting for the ledger")
+            await asyncio.sleep(1.5)
+            assert "READY" not in str(heard.heard)
+            await asyncio.to_thread(upgrade, f"sqlite:///{folder}/ledger.sqlite")
+            await heard.hears("READY", "1")
+            async with aiohttp.request("GET", f"http://127.0.0.1:{port}/ready") as answer:
+                assert answer.status == 200
+            await asyncio.sleep(1.5)
+            assert heard.longest_silence() < 1.0
+        finally:
+            process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(process.wait(), 20)
+        assert heard.said("STOPPING") == ["1"]
+
+
+@contextlib.contextmanager
+def _frozen(server: psutil.Process) -> Iterator[None]:
+    """It and its children; those that come later are its own doing, so there are none."""
+    parts = [server, *server.children()]
+    for part in parts:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            part.suspend()
+    try:
+        yield
+    finally:
+        for part in parts:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                part.resume()

@@ -1,0 +1,97 @@
+"""Where a record goes, and what of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import socket
+import struct
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from botrix import journal
+from botrix.log import Journal, JsonLines
+from botrix.settings import Settings
+
+
+def _record(message: str = "two\nlines", **extra: object) -> logging.LogRecord:
+    record = logging.makeLogRecord(
+        {
+            "name": "botrix.worker",
+            "levelno": logging.WARNING,
+            "levelname": "WARNING",
+            "msg": message,
+        }
+    )
+    vars(record).update(extra)
+    return record
+
+
+def _fields(text: bytes) -> dict[str, str]:
+    """Reads an entry as systemd's description of the protocol says."""
+    found = {}
+    while text:
+        line, _, text = text.partition(b"\n")
+        name, is_plain, value = line.partition(b"=")
+        if not is_plain:
+            (size,) = struct.unpack("<Q", text[:8])
+            value, text = text[8 : 8 + size], text[8 + size + 1 :]
+        found[name.decode()] = value.decode()
+    return found
+
+
+def test_the_journal_gets_fields(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(str(folder / "journal"))
+        with closing(Journal(journal.Way(str(folder / "journal")))) as handler:
+            handler.emit(_record(job="j1", worker="worker-1"))
+        assert _fields(ear.recv(4096)) == {
+            "MESSAGE": "two\nlines",
+            "PRIORITY": "4",
+            "SYSLOG_IDENTIFIER": "botrix",
+            "BOTRIX_LOGGER": "botrix.worker",
+            "BOTRIX_JOB": "j1",
+            "BOTRIX_WORKER": "worker-1",
+        }
+
+
+@pytest.mark.parametrize("size", [1, 1 << 22])
+def test_what_the_journal_does_not_take_is_a_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Nobody listens, or the entry is too large for a datagram."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        if size > 1:
+            ear.bind(str(folder / "journal"))
+        with closing(Journal(journal.Way(str(folder / "journal")))) as handler:
+            handler.setFormatter(JsonLines())
+            handler.emit(_record("x" * size, job="j1"))
+    said = json.loads(stream.getvalue())
+    assert (len(said["event"]), said["job"], said["level"]) == (size, "j1", "warning")
+
+
+def test_a_stream_is_the_journal_where_device_and_inode_are_its(folder: Path) -> None:
+    with (folder / "log").open("w") as file, (folder / "other").open("w") as other:
+        found = os.fstat(file.fileno())
+        stream = f"{found.st_dev}:{found.st_ino}"
+        assert journal.is_journal(stream, file.fileno())
+        assert not journal.is_journal(stream, other.fileno())
+
+
+def test_priorities_are_those_of_syslog() -> None:
+    levels = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
+    assert [journal.priority(level) for level in levels] == [7, 6, 4, 3, 2]
+
+
+def test_a_watchdog_of_another_process_is_not_ours() -> None:
+    assert Settings.read({"WATCHDOG_USEC": "30000000"}).watchdog == 30.0
+    own = {"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}
+    assert Settings.read(own).watchdog == 30.0
+    assert Settings.read({**own, "WATCHDOG_PID": "1"}).watchdog == 0.0
