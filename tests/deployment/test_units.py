@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from botrix.settings import _VARIABLES, Settings
+from botrix.settings import _SECRET, _VARIABLES, Settings
 
 _FOLDER = Path(__file__).parents[2] / "deployment"
 _UNITS = ("botrix-worker@.service", "botrix-api.service", "botrix-migrate.service")
@@ -68,12 +68,13 @@ def test_a_stop_leaves_the_worker_its_grace() -> None:
 def test_the_example_names_every_setting_and_no_other() -> None:
     text = (_FOLDER / "worker.env.example").read_text()
     named = set(re.findall(r"^(?:# )?([A-Z][A-Z_]+)=", text, re.MULTILINE))
+    files = {f"{variable}_FILE": variable for variable in _SECRET}
     known = {variable for variable, _ in _VARIABLES.values()} - _GIVEN_BY_SYSTEMD
-    assert named - {"STAGING_TOKEN"} == known
+    assert {files.get(name, name) for name in named} - {"STAGING_TOKEN"} == known
 
 
 def test_what_the_example_comments_out_are_the_defaults() -> None:
     text = (_FOLDER / "worker.env.example").read_text()
-    shown = dict(re.findall(r"^# ([A-Z][A-Z_]+)=(.+)$", text, re.MULTILINE))
+    shown = dict(re.findall(r"^# ([A-Z][A-Z_]+)=([^/\n]+)$", text, re.MULTILINE))
     assert Settings.read(shown) == Settings.read({})
     Settings.read(dict(re.findall(r"^([A-Z][A-Z_]+)=(.*)$", text, re.MULTILINE)))
