@@ -79,14 +79,14 @@ def api(**given: Any) -> None:
 @click.option("--ledger-url", help="sqlite:///FILE or postgresql://…")
 def migrate(**given: Any) -> None:
     """Bring the ledger to the newest schema; harmless where it is there already."""
-    from botrix.ledger.migrate import newest, upgrade
+    from botrix.ledger.migrate import upgrade
 
     settings = _settings(**given)
     try:
-        upgrade(settings.ledger_url)
+        revision = upgrade(settings.ledger_url)
     except BotrixError as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"the ledger is at revision {newest()}")
+    click.echo(f"the ledger is at revision {revision}")
 
 
 @click.command()

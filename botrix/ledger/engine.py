@@ -31,8 +31,9 @@ def _now_on_postgresql(*_: Any, **__: Any) -> str:
     return "extract(epoch FROM clock_timestamp())::float8"
 
 
-def create_engine(url: str) -> AsyncEngine:
-    """url: `sqlite:///PATH` or `postgresql://…`. Every transaction on SQLite begins IMMEDIATE,
+def create_engine(url: str, within: float | None = _WITHIN) -> AsyncEngine:
+    """url: `sqlite:///PATH` or `postgresql://…`; within: seconds that PostgreSQL has for a
+    statement, None for as long as it takes. Every transaction on SQLite begins IMMEDIATE,
     or a reader that turns writer would fail at once instead of waiting (SQLite, "Isolation").
     No error shows the values of a statement: sealed passwords are among them."""
     if url.startswith("sqlite"):
@@ -45,7 +46,7 @@ def create_engine(url: str) -> AsyncEngine:
 
     async def connect() -> Any:
         """By asyncpg itself, which reads `sslmode`, several hosts and the like as libpq does."""
-        return await asyncpg.connect(url, timeout=_WITHIN, command_timeout=_WITHIN)
+        return await asyncpg.connect(url, timeout=_WITHIN, command_timeout=within)
 
     return create_async_engine(
         "postgresql+asyncpg://", async_creator=connect, pool_pre_ping=True, pool_size=5,

@@ -1,19 +1,21 @@
-"""Brings a ledger to the newest schema, with Alembic; and tells which schema it has."""
+"""Brings a ledger to the newest schema, with Alembic."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
+from alembic.migration import MigrationContext
 
 from botrix.errors import LedgerDown
 from botrix.ledger.engine import create_engine
 from botrix.ledger.remedies import first_line, remedy
+from botrix.ledger.revisions import newest
 
 _one_at_a_time = threading.Lock()  # Alembic hands its context about in a global
 _FOLDER = Path(__file__).parent / "migrations"
@@ -27,35 +29,59 @@ def config(connection: sa.Connection | None = None) -> Config:
     return made
 
 
-def newest() -> str:
-    """The revision that this program needs."""
-    head = ScriptDirectory.from_config(config()).get_current_head()
-    assert head is not None
-    return head
-
-
-def upgrade(url: str) -> None:
-    """Runs what is missing, in one transaction. Raises LedgerDown where there is no answer."""
+def upgrade(url: str, within: float = 60.0) -> str:
+    """Runs what is missing, in one transaction, also beside workers that are busy; the revision
+    that the ledger has then. One that is newer than this program is left as it is. Raises
+    LedgerDown where there is no answer, or where others kept it locked for `within` seconds."""
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _one_at_a_time:
-        asyncio.run(_upgrade(url))
+        return asyncio.run(_patiently(url, within))
 
 
-def _run(connection: sa.Connection) -> None:
-    if connection.dialect.name == "postgresql":  # several hosts may start at once
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('botrix migrate'))"))
-    command.upgrade(config(connection), "head")
+async def _patiently(url: str, within: float) -> str:
+    """Who is held up by others lets them go on, and tries again."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            return await _upgrade(url)
+        except (OSError, sa.exc.DBAPIError) as error:
+            if not _locked(error) or time.monotonic() > deadline:
+                raise LedgerDown(f"the ledger could not be migrated: {_reason(error)}") from error
+        await asyncio.sleep(0.5)
 
 
-async def _upgrade(url: str) -> None:
-    engine = create_engine(url)
+async def _upgrade(url: str) -> str:
+    engine = create_engine(url, within=None)  # an index of a large table takes its time
     try:
         async with engine.begin() as connection:
-            await connection.run_sync(_run)
-    except (OSError, sa.exc.DBAPIError) as error:
-        cause = (error.orig if isinstance(error, sa.exc.DBAPIError) else None) or error
-        what = f"{first_line(cause)}; {remedy(cause, 'is it up?')}"
-        raise LedgerDown(f"the ledger could not be migrated: {what}") from error
+            return await connection.run_sync(_run)
     finally:
         await engine.dispose()
+
+
+def _run(connection: sa.Connection) -> str:
+    if connection.dialect.name == "postgresql":
+        # Several hosts may start at once. Who waits for a lock on a table keeps all others waiting
+        # behind, so not for long.
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('botrix migrate'))"))
+        connection.execute(sa.text("SET LOCAL lock_timeout = '2s'"))
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found is not None and found > newest():
+        return found
+    command.upgrade(config(connection), "head")
+    return newest()
+
+
+def _locked(error: Exception) -> bool:
+    """Whether others were in the way (PostgreSQL's codes of a deadlock, and of a lock not had)."""
+    if not isinstance(error, sa.exc.DBAPIError):
+        return False
+    code = getattr(error.orig, "sqlstate", None)
+    return code in ("40P01", "55P03") or "database is locked" in str(error.orig)
+
+
+def _reason(error: Exception) -> str:
+    """One line, without the statement, and what to do."""
+    cause = (error.orig if isinstance(error, sa.exc.DBAPIError) else None) or error
+    return f"{first_line(cause)}; {remedy(cause, 'is it up?')}"

@@ -42,6 +42,7 @@ from botrix.ledger.ledger import (
 )
 from botrix.ledger.postgres_rows import Db
 from botrix.ledger.remedies import first_line, remedy
+from botrix.ledger.revisions import check
 from botrix.model import Lane, LeasedAccount, Person, Result
 
 T = TypeVar("T")
@@ -67,11 +68,13 @@ _DOWN = (
     asyncpg.exceptions.TransactionRollbackError,
     asyncpg.exceptions.ReadOnlySQLTransactionError,
     asyncpg.exceptions.InternalClientError,
+    asyncpg.exceptions.InvalidCachedStatementError,  # migrated under our feet: prepared anew
 )
 _CERTAIN = (  # the server answered: nothing was written
     asyncpg.exceptions.InsufficientResourcesError,
     asyncpg.exceptions.TransactionRollbackError,
     asyncpg.exceptions.ReadOnlySQLTransactionError,
+    asyncpg.exceptions.InvalidCachedStatementError,
 )
 
 
@@ -168,8 +171,13 @@ class PostgresLedger:
     async def directory(self, tenant_id: str, name: str) -> DirectoryRow | None:
         return await self._at_once(lambda db: postgres_verbs.directory(db, tenant_id, name))
 
+    async def revision(self) -> str | None:
+        sql = "SELECT version_num FROM alembic_version"
+        found = await self._at_once(lambda db: db.fetchval(sql))
+        return None if found is None else str(found)
+
     async def ping(self) -> None:
-        await self._at_once(lambda db: db.fetchval("SELECT version_num FROM alembic_version"))
+        check(await self.revision())
 
     async def close(self) -> None:
         if self._pool is not None:
@@ -218,8 +226,8 @@ class PostgresLedger:
             yield db
         except (SessionLost, LedgerDown):
             raise
-        except asyncpg.UndefinedTableError as error:
-            raise LedgerDown("the ledger has no tables yet; run: botrix migrate") from error
+        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
+            raise LedgerDown(f"the ledger is not ready ({error}); run: botrix migrate") from error
         except asyncpg.PostgresError as error:
             raise LedgerError(f"the ledger refused the data: {error}") from error
         finally:

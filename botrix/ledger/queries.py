@@ -237,6 +237,8 @@ class Queries:
         except (sa.exc.OperationalError, sa.exc.InterfaceError, OSError) as error:
             raise LedgerDown("the ledger does not answer; try again in a moment") from error
         except (sa.exc.DBAPIError, OverflowError, UnicodeError) as error:
+            if getattr(getattr(error, "orig", None), "sqlstate", None) in _MISSING:
+                raise LedgerDown("the ledger is not migrated yet; run: botrix migrate") from error
             if _of_a_value(error):
                 raise InvalidInput(
                     "what was asked for holds a character or number that no ledger can hold"
@@ -247,6 +249,8 @@ class Queries:
         await self.engine.dispose()
 
 
+_MISSING = ("42P01", "42703")
+"""PostgreSQL: there is no such table, or no such column."""
 _TOTALS = ("count", "created", "existing", "failed", "cancelled", "deleted", "retried")
 
 

@@ -39,6 +39,7 @@ from botrix.ledger.ledger import (
     Submission,
     Submitted,
 )
+from botrix.ledger.revisions import check
 from botrix.model import Lane, LeasedAccount, Person, Result
 
 T = TypeVar("T")
@@ -146,8 +147,13 @@ class SqliteLedger:
     async def directory(self, tenant_id: str, name: str) -> DirectoryRow | None:
         return await self._read(lambda db, _: sqlite_verbs.directory(db, tenant_id, name))
 
+    async def revision(self) -> str | None:
+        sql = "SELECT version_num FROM alembic_version"
+        row = await self._read(lambda db, _: db.execute(sql).fetchone())
+        return None if row is None else str(row[0])
+
     async def ping(self) -> None:
-        await self._read(lambda db, _: db.execute("SELECT version_num FROM alembic_version"))
+        check(await self.revision())
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
@@ -176,6 +182,10 @@ class SqliteLedger:
                 raise
             return answer
         except sqlite3.OperationalError as error:
+            if str(error).startswith("no such"):  # table or column
+                raise LedgerDown(
+                    f"the ledger {self._path} is not ready ({error}); run: botrix migrate"
+                ) from error
             raise LedgerDown(
                 f"the ledger {self._path} did not answer ({error}); it is tried again"
             ) from error

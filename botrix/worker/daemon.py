@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from botrix.errors import BotrixError, LedgerDown, SessionLost
 from botrix.ledger.ledger import Ledger
@@ -49,12 +49,13 @@ async def _work(settings: Settings) -> int:
     with _signals(stopping, hurry):
         async with Services(settings) as services:
             async with notifier.waiting("waiting for the ledger"):
+                await _patiently(services.ledger.ping, settings, stopping)
                 worker_id = await _own_id(services.ledger, settings.worker_id, stopping)
             stats = Stats()
             while not stopping.is_set():
                 session = Session(services, worker_id, stats, notifier)
                 async with notifier.waiting("waiting for the ledger"):
-                    if not await _opened(session, settings, stopping):
+                    if not await _patiently(session.open, settings, stopping):
                         break
                 notifier.ready(f"{worker_id}: session {session.id}")
                 try:
@@ -73,16 +74,19 @@ async def _work(settings: Settings) -> int:
     return 0
 
 
-async def _opened(session: Session, settings: Settings, stopping: asyncio.Event) -> bool:
-    """Waits for the ledger for ever: a worker never needs a restart."""
-    said = False
+async def _patiently(
+    ask: Callable[[], Awaitable[None]], settings: Settings, stopping: asyncio.Event
+) -> bool:
+    """Waits for the ledger for ever, also for its migration: a worker never needs a restart.
+    Says once why it waits. False: it is to end."""
+    said = ""
     while not stopping.is_set():
         try:
-            await session.open()
+            await ask()
         except LedgerDown as error:
-            if not said:
+            if str(error) != said:
+                said = str(error)
                 _log.warning("waiting for the ledger: %s", error)
-                said = True
             leave_word(settings.health_file, '{"status": "waiting for the ledger"}')
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), 1.0)

@@ -65,6 +65,7 @@ class Session:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def open(self) -> None:
+        await self._ledger.ping()  # a schema that is too old would fail this session later
         pid, host = os.getpid(), socket.gethostname()
         await self._ledger.open_session(self.id, self.worker_id, host, pid, __version__)
         _log.info("session started", extra={"session": self.id, "worker": self.worker_id})

@@ -60,7 +60,18 @@ class System:
 
     async def start(self) -> None:
         await self.supervisor.start()
+        self.connect()
+
+    def connect(self) -> None:
         self._http = aiohttp.ClientSession(self.url)
+
+    async def answers(self, path: str) -> bool:
+        """Whether the API answers this with 200."""
+        try:
+            async with self.http.get(path) as answer:
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False
 
     @property
     def http(self) -> aiohttp.ClientSession:

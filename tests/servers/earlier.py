@@ -1,0 +1,95 @@
+"""An earlier state of this program, from the repository's history, to run beside the present one."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import signal
+import subprocess
+import sys
+import tarfile
+from asyncio import create_subprocess_exec
+from asyncio.subprocess import Process
+from pathlib import Path
+
+from tests.servers.system import System, until
+
+_ROOT = Path(__file__).parents[2]
+_VERSIONS = "botrix/ledger/migrations/versions"
+
+
+class EarlierSystem(System):
+    """Its ledger, API and workers are at first those of the program in `program`."""
+
+    program: Path
+
+    async def start(self) -> None:
+        await self.supervisor.line.start()
+        migrated = await self.earlier("-m", "botrix", "migrate")
+        assert await migrated.wait() == 0
+        api = await self.earlier("-m", "botrix", "api")
+        self.supervisor.processes["api"] = api
+        self.connect()
+
+        async def ready() -> bool:
+            assert api.returncode is None, "the earlier API did not start"
+            return await self.answers("/ready")
+
+        await until(ready, 30, "the earlier API is ready")
+
+    async def earlier_worker(self, name: str) -> Process:
+        self.workers[name] = await self.earlier(
+            "-m", "workers.worker_daemon", "--worker-id", name
+        )  # fmt: skip
+        return self.workers[name]
+
+    async def change_api(self, *, ready: bool = True) -> Process:
+        """The present one takes the place of the earlier one. ready: once it can be used, not only
+        once it answers."""
+        old = self.supervisor.processes["api"]
+        old.terminate()
+        ended = await asyncio.wait_for(old.wait(), 15)
+        assert ended in (0, -signal.SIGTERM)  # uvicorn ends in order, then by the signal itself
+        if ready:
+            await self.supervisor.start_api()
+        else:
+            await self.supervisor._launch("api", "api")
+            await until(lambda: self.answers("/live"), 30, "the API answers")
+        return self.supervisor.processes["api"]
+
+    async def earlier(self, *command: str) -> Process:
+        env = {
+            **self.environ,
+            "PYTHONPATH": str(self.program),
+            "BOTRIX_DATA": str(self.settings.data),
+            "BOTRIX_LEDGER_URL": self.settings.ledger_url,
+            "REDIS_URL": self.settings.redis_url,
+            "BOTRIX_PORT": str(self.settings.port),
+        }
+        return await create_subprocess_exec(sys.executable, *command, cwd=self.program, env=env)
+
+
+def commit_before(migration: str) -> str | None:
+    """The last commit without this migration (the name of its file); None where there is no
+    history, or not enough of it."""
+    added = _git("log", "--diff-filter=A", "--format=%H", "-1", "--", f"{_VERSIONS}/{migration}")
+    return _git("rev-parse", "--verify", "--quiet", f"{added}^") if added else None
+
+
+def export(commit: str, folder: Path) -> None:
+    """The files of a commit."""
+    archive = subprocess.run(
+        ["git", "archive", commit], cwd=_ROOT, capture_output=True, check=True
+    ).stdout
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        files.extractall(folder, filter="data")
+
+
+def _git(*command: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *command], cwd=_ROOT, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() or None

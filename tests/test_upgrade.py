@@ -1,0 +1,180 @@
+"""Upgrades: migrations under load, old and new workers side by side, workers that come too early."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from botrix.creators.local import count_tags
+from botrix.ledger.revisions import newest
+from tests.servers.earlier import EarlierSystem, commit_before, export
+from tests.servers.system import System, until
+
+_FIRST_SINCE = "0002_history.py"
+_DATABASES = [
+    pytest.param("sqlite", marks=pytest.mark.suite("SQLite")),
+    pytest.param("postgres", marks=pytest.mark.suite("PostgreSQL")),
+]
+_PATIENT = {"BOTRIX_LEASE": "10", "BOTRIX_BEAT": "1", "BOTRIX_BACKOFF_BASE": "0.05",
+            "BOTRIX_CAPACITY": "200"}  # fmt: skip
+"""No session may be lost for the slowness of a machine; and nobody may hold all the work."""
+_REVISION = "SELECT version_num FROM alembic_version"
+
+
+@pytest_asyncio.fixture(params=_DATABASES)
+async def earlier(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[EarlierSystem]:
+    """The program as it was before its second migration, at work."""
+    commit = commit_before(_FIRST_SINCE)
+    if commit is None:
+        pytest.skip("no history of the program here: old and new workers side by side NOT CHECKED")
+    export(commit, folder / "earlier")
+    url = None
+    if request.param == "postgres":
+        url = await request.getfixturevalue("postgres_server").empty_database()
+    made = EarlierSystem(folder / "data", _PATIENT, ledger_url=url)
+    made.program = folder / "earlier"
+    try:
+        await made.start()
+        yield made
+    finally:
+        await made.stop()
+
+
+async def test_a_ledger_is_migrated_under_load(earlier: EarlierSystem) -> None:
+    assert earlier.rows(_REVISION) == [("0001",)]
+    earlier.add_directory("sim", delay=0.1, batch=10, forget=True)
+    earlier.add_directory("shaky", fail_first=1)
+    old = [await earlier.earlier_worker(name) for name in ("old-1", "old-2")]
+    jobs = {await earlier.generate(40): 40 for _ in range(5)}
+    jobs |= {await earlier.generate(30, directory="shaky"): 30 for _ in range(3)}
+    async with _fed(earlier, jobs):
+        await _took_part(earlier, "old-1", "old-2")
+        said = await _botrix(earlier, "migrate")
+        assert said.strip() == f"the ledger is at revision {newest()}"
+        assert earlier.rows(_REVISION) == [(newest(),)]
+        ((done,),) = earlier.rows("SELECT sum(created) FROM jobs")
+        await _created(earlier, done + 200, "the old workers go on upon the new schema")
+        assert [process.returncode for process in old] == [None, None]
+        new = [await earlier.worker(name) for name in ("new-1", "new-2")]
+        await _took_part(earlier, "new-1", "new-2")
+    await earlier.change_api()
+    async with _fed(earlier, jobs):
+        assert [await earlier.terminate(name) for name in ("old-1", "old-2")] == [0, 0]
+    for job, count in jobs.items():
+        ended = await earlier.final(job, 90)
+        assert (ended["status"], ended["created"], ended["failed"]) == ("completed", count, 0)
+    assert [process.returncode for process in new] == [None, None]
+    local = [id_ for (id_,) in earlier.rows("SELECT id FROM jobs WHERE directory = 'local'")]
+    assert count_tags(earlier.settings.local_directory_file) == {
+        f"botrix:{job}:{index}": 1 for job in local for index in range(jobs[job])
+    }
+    assert earlier.rows("SELECT count(*) FROM sessions WHERE status = 'lost'") == [(0,)]
+
+
+@asynccontextmanager
+async def _fed(system: System, jobs: dict[str, int]) -> AsyncIterator[None]:
+    """Jobs come in all the while; `jobs` has the count of each."""
+
+    async def feed() -> None:
+        for number in range(100_000):
+            count, directory = (10, "local") if number % 20 == 0 else (50, "sim")
+            jobs[await system.generate(count, directory=directory)] = count
+            await asyncio.sleep(0.1)
+
+    feeding = asyncio.create_task(feed())
+    try:
+        yield
+        assert not feeding.done(), feeding.exception()
+    finally:
+        feeding.cancel()
+        await asyncio.gather(feeding, return_exceptions=True)
+
+
+async def test_a_new_worker_waits_until_the_ledger_is_migrated(
+    earlier: EarlierSystem, tmp_path: Path
+) -> None:
+    job = await earlier.generate(3)
+    log = tmp_path / "log"
+    earlier.output = log.open("wb")
+    process = await earlier.worker("early")
+
+    async def said() -> bool:
+        return b"waiting for the ledger" in log.read_bytes()
+
+    await until(said, 20, "the worker says that it waits")
+    (line,) = [line for line in log.read_text().splitlines() if "waiting" in line]
+    assert f"at revision 0001, and this program needs {newest()}; run: botrix migrate" in line
+    await asyncio.sleep(2.5)  # it looks each second
+    assert process.returncode is None
+    assert log.read_text().count("waiting for the ledger") == 1
+    assert earlier.rows("SELECT count(*) FROM sessions") == [(0,)]
+    api = await earlier.change_api(ready=False)
+    assert (await earlier.get("/ready"))["detail"].endswith("run: botrix migrate")
+    assert (await earlier.get("/health"))["ledger"] is False
+
+    await _botrix(earlier, "migrate")
+    assert (await earlier.final(job))["created"] == 3
+    assert (await earlier.get("/health"))["status"] == "ok"
+    assert "Traceback" not in log.read_text()
+    assert (process.returncode, api.returncode) == (None, None)
+
+
+async def test_a_worker_goes_on_upon_a_newer_schema(system: System) -> None:
+    """As the next release may leave it, with a table, a column and an index more."""
+    await system.worker("before")
+    job = await system.generate(40)
+    await _created(system, 5, "the worker is at work")
+    for change in ("CREATE TABLE later (n integer)", "ALTER TABLE accounts ADD COLUMN later text",
+                   "ALTER TABLE jobs ADD COLUMN later integer NOT NULL DEFAULT 0",
+                   "CREATE INDEX ix_later ON jobs (later)",
+                   "UPDATE alembic_version SET version_num = '9999'"):  # fmt: skip
+        system.rows(change)
+    said = await _botrix(system, "migrate")
+    assert said.strip() == "the ledger is at revision 9999"
+    await system.worker("after")
+    jobs = {job: 40}
+    system.add_directory("sim", delay=0.1, batch=10, forget=True)
+    async with _fed(system, jobs):
+        await _took_part(system, "before", "after")
+    for job, count in jobs.items():
+        assert (await system.final(job, 60))["created"] == count
+    assert [p.returncode for p in system.workers.values()] == [None, None]
+    health = await system.get("/health")
+    assert (health["status"], health["revision"]) == ("ok", "9999")
+
+
+async def _botrix(system: System, *command: str) -> str:
+    """What a command of the present program says."""
+    env = {**system.environ, "BOTRIX_LEDGER_URL": system.settings.ledger_url}
+    run = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "botrix", *command, env=env, stdout=PIPE, stderr=STDOUT
+    )
+    said = (await run.communicate())[0].decode()
+    assert run.returncode == 0, said
+    return said
+
+
+async def _created(system: System, least: int, what: str) -> None:
+    async def enough() -> bool:
+        return bool(system.rows("SELECT sum(created) FROM jobs")[0][0] >= least)
+
+    await until(enough, 60, what)
+
+
+async def _took_part(system: System, *workers: str) -> None:
+    """Each of these has held accounts of jobs that came in, since this was called."""
+    holding = "SELECT DISTINCT worker_id FROM sessions s JOIN accounts a ON a.session_id = s.id"
+    seen: set[str] = set()
+
+    async def all_did() -> bool:
+        seen.update(row[0] for row in system.rows(holding))
+        return set(workers) <= seen
+
+    await until(all_did, 60, f"{workers} have accounts")
