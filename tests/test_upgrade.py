@@ -1,8 +1,9 @@
-"""Upgrades: migrations under load, old and new workers side by side, workers that come too early."""
+"""Upgrades: migrations under load, old and new workers side by side, workers that come early."""
 
 from __future__ import annotations
 
 import asyncio
+import platform
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from botrix import __version__
 from botrix.creators.local import count_tags
 from botrix.ledger.revisions import newest
 from tests.servers.earlier import EarlierSystem, commit_before, export
@@ -65,6 +67,7 @@ async def test_a_ledger_is_migrated_under_load(earlier: EarlierSystem) -> None:
         new = [await earlier.worker(name) for name in ("new-1", "new-2")]
         await _took_part(earlier, "new-1", "new-2")
     await earlier.change_api()
+    assert 'botrix_workers{version="0.1.0"} 4.0' in await _metrics(earlier)
     async with _fed(earlier, jobs):
         assert [await earlier.terminate(name) for name in ("old-1", "old-2")] == [0, 0]
     for job, count in jobs.items():
@@ -148,6 +151,27 @@ async def test_a_worker_goes_on_upon_a_newer_schema(system: System) -> None:
     assert [p.returncode for p in system.workers.values()] == [None, None]
     health = await system.get("/health")
     assert (health["status"], health["revision"]) == ("ok", "9999")
+
+
+async def test_metrics_tell_versions(system: System) -> None:
+    told = await _metrics(system)
+    python = platform.python_version()
+    labels = f'python="{python}",revision="{newest()}",version="{__version__}"'
+    assert f"botrix_build_info{{{labels}}} 1.0" in told
+    assert "botrix_workers{" not in told
+    for name, version in (("a", "1.0"), ("b", "1.1"), ("c", "1.1")):
+        system.rows(
+            "INSERT INTO sessions (id, worker_id, host, pid, version, started_at)"
+            " VALUES (?, ?, 'h', 1, ?, 0) RETURNING id", name, name, version
+        )  # fmt: skip
+    told = await _metrics(system)
+    assert 'botrix_workers{version="1.0"} 1.0\nbotrix_workers{version="1.1"} 2.0\n' in told
+
+
+async def _metrics(system: System) -> str:
+    async with system.http.get("/metrics") as answer:
+        assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        return await answer.text()
 
 
 async def _botrix(system: System, *command: str) -> str:

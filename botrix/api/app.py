@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from botrix import __version__
-from botrix.api import accounts, generate, history, imports, jobs, system
+from botrix.api import accounts, generate, history, imports, jobs, metrics, system
 from botrix.api.body import Door
 from botrix.api.door import Here
 from botrix.api.problems import add_handlers
@@ -60,7 +60,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    for noun in (generate, imports, jobs, accounts, history, system):
+    for noun in (generate, imports, jobs, accounts, history, system, metrics):
         app.include_router(noun.router)
     add_handlers(app)
     app.add_middleware(Door, key=settings.api_key)

@@ -11,6 +11,7 @@ from botrix import __version__
 from botrix.api.door import Here, HereNow
 from botrix.api.problems import Problem
 from botrix.errors import LedgerDown, LineDown
+from botrix.ledger.revisions import check
 
 router = APIRouter(tags=["system"])
 
@@ -47,14 +48,15 @@ async def directories(here: HereNow) -> dict[str, Any]:
 
 @router.get("/health")
 async def health(here: HereNow, response: Response) -> dict[str, Any]:
-    """What is up. 503 where the ledger does not answer."""
-    ledger, line_up = await _ledger_up(here), await _line_up(here)
-    live = await here.queries.live_sessions() if ledger else 0
+    """What is up, and which versions. 503 where the ledger cannot be used."""
+    revision, ledger = await _ledger(here)
+    line_up = await _line_up(here)
+    live = sum((await here.queries.live_workers()).values()) if ledger else 0
     if not ledger:
         response.status_code = 503
     status = "ok" if ledger and line_up and live else ("degraded" if ledger else "down")
     up = {"ledger": ledger, "line": line_up, "workers": live}
-    return {"status": status, **up, "version": __version__}
+    return {"status": status, **up, "version": __version__, "revision": revision}
 
 
 @router.get("/live")
@@ -75,12 +77,15 @@ async def ready(here: HereNow) -> dict[str, str]:
     return {"status": "ready"}
 
 
-async def _ledger_up(here: Here) -> bool:
+async def _ledger(here: Here) -> tuple[str | None, bool]:
+    """Its revision, where it has one, and whether it can be used."""
+    revision = None
     try:
-        await here.services.ledger.ping()
+        revision = await here.services.ledger.revision()
+        check(revision)
     except LedgerDown:
-        return False
-    return True
+        return revision, False
+    return revision, True
 
 
 async def _line_up(here: Here) -> bool:

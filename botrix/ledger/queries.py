@@ -117,11 +117,11 @@ class Queries:
         except sa.exc.IntegrityError:
             raise Conflict(f"there is a directory {name!r} already; choose another name") from None
 
-    async def live_sessions(self) -> int:
-        rows = await self._rows(
-            sa.select(sa.func.count().label("n")).where(sessions.c.status == "live")
-        )
-        return int(rows[0]["n"])
+    async def live_workers(self) -> dict[str, int]:
+        """How many there are of each version."""
+        counted = sa.select(sessions.c.version, sa.func.count().label("n"))
+        counted = counted.where(sessions.c.status == "live").group_by(sessions.c.version)
+        return {str(row["version"]): int(row["n"]) for row in await self._rows(counted)}
 
     async def cancel(self, tenant: str, job_id: str, key: str | None = None) -> Row:
         """What was not planned yet is cancelled here; the dispatcher sweeps what was."""

@@ -1,8 +1,8 @@
 """Which revision of the schema a ledger has, and which one this program needs.
 
 Revisions are numbers of four digits, in order. So a program can tell a ledger that is not migrated
-yet from one that a newer release has migrated, without knowing that release. Workers import this, and
-so no Alembic.
+yet from one that a newer release has migrated, without knowing that release. Alembic is not needed
+for that, and workers do not import it.
 """
 
 from __future__ import annotations

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.script import ScriptDirectory
 
 from botrix.ledger.engine import create_engine
-from botrix.ledger.migrate import upgrade
+from botrix.ledger.migrate import config, upgrade
+from botrix.ledger.revisions import newest
 from botrix.ledger.tables import metadata
 from tests.servers.postgres import PostgresServer
 
@@ -55,6 +60,61 @@ async def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
     before = _schema(path)
     await asyncio.to_thread(upgrade, f"sqlite:///{path}")
     assert _schema(path) == before
+
+
+def _stepwise(path: Path) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
+    """Each revision, and its tables, one after another."""
+    engine = sa.create_engine(f"sqlite:///{path}")
+    scripts = ScriptDirectory.from_config(config())
+    for script in reversed(list(scripts.walk_revisions())):
+        with engine.begin() as connection:
+            command.upgrade(config(connection), script.revision)
+        inspector = sa.inspect(engine)
+        yield (
+            script.revision,
+            {name: _table(inspector, name) for name in inspector.get_table_names()},
+        )
+    engine.dispose()
+
+
+def _table(inspector: sa.Inspector, name: str) -> dict[str, Any]:
+    unique = "SELECT name FROM sqlite_master WHERE tbl_name = :name AND sql LIKE 'CREATE UNIQUE%'"
+    with inspector.bind.connect() as db:
+        indexes = db.execute(sa.text(unique), {"name": name}).scalars().all()
+    return {
+        "columns": {
+            column["name"]: (str(column["type"]), column["nullable"], column["default"])
+            for column in inspector.get_columns(name)
+        },
+        "rules": {
+            *indexes,
+            *(str(check["sqltext"]) for check in inspector.get_check_constraints(name)),
+            *(str(key["referred_table"]) for key in inspector.get_foreign_keys(name)),
+        },
+    }
+
+
+@pytest.mark.suite("SQLite")
+def test_each_migration_leaves_room_for_the_program_before_it(tmp_path: Path) -> None:
+    """See docs/decisions/0017-upgrades.md."""
+    before: dict[str, dict[str, Any]] = {}
+    for revision, tables in _stepwise(tmp_path / "ledger.sqlite"):
+        for name, old in before.items():
+            new = tables[name]  # it is still there
+            where = f"{revision}, table {name}"
+            assert old["columns"].items() <= new["columns"].items(), where
+            assert new["rules"] <= old["rules"], f"{where}: it refuses what was written before"
+            for column, (_, nullable, default) in new["columns"].items():
+                fills = column in old["columns"] or nullable or default is not None
+                assert fills, f"{where}: the program before fills no {column}"
+        before = tables
+
+
+def test_revisions_are_numbered_in_order() -> None:
+    scripts = ScriptDirectory.from_config(config())
+    numbers = [script.revision for script in scripts.walk_revisions()]
+    assert numbers == [f"{n:04}" for n in range(len(numbers), 0, -1)]
+    assert newest() == numbers[0] == scripts.get_current_head()
 
 
 @pytest.mark.suite("PostgreSQL")

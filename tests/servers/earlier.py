@@ -1,4 +1,4 @@
-"""An earlier state of this program, from the repository's history, to run beside the present one."""
+"""An earlier state of this program, from the history of the repository, beside the present one."""
 
 from __future__ import annotations
 
