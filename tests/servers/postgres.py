@@ -55,6 +55,11 @@ class PostgresServer:
         return f"postgresql://botrix@127.0.0.1:{self.port}/{name}"
 
     @property
+    def programs(self) -> Path:
+        """The folder of `psql`, `pg_dump` and the like, of this server's version."""
+        return self._bin
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
