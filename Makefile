@@ -4,7 +4,7 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .venv/ready: requirements.lock pyproject.toml
 	@echo "setting up .venv (once)"
@@ -31,7 +31,7 @@ test: .venv/ready ## All tests; they start and stop their own servers
 	$(BIN)/pytest
 
 test-deploy: .venv/ready ## Images, compose and units, on a Docker engine (one is started if need be)
-	$(BIN)/pytest -m deploy -rA tests/deployment
+	$(BIN)/pytest -m deploy -rA
 
 storm: .venv/ready ## Faults for as long as BUDGET says (1h); goes on where it was ended
 	@$(BIN)/python -m tests.faults.long --budget $(or $(BUDGET),1h) --seed $(or $(SEED),1)

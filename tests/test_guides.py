@@ -173,7 +173,10 @@ async def _play(page: Path, folder: Path, request: pytest.FixtureRequest, *, dep
     wanted = [block for block in wanted if block.deploy == deploy]
     text = "".join(block.text for block in wanted)
     if missing := [name for name in _TOOLS if _names(text, name) and not shutil.which(name)]:
-        pytest.skip(f"{', '.join(missing)} not installed: {page.name} is NOT CHECKED")
+        required = "Guides" in os.environ.get("BOTRIX_REQUIRED_SUITES", "").split()
+        (pytest.fail if required else pytest.skip)(
+            f"{', '.join(missing)} not installed: {page.name} is NOT CHECKED"
+        )
     postgres = request.getfixturevalue("postgres_server") if ":5432" in text else None
     async with _shell(Stage(folder, postgres)) as shell:
         for block in wanted:
