@@ -114,10 +114,9 @@ class Shell:
 
     async def close(self) -> list[str]:
         """Ends all, the latest first, as Ctrl-C would. What each one said that was kept running."""
-        if self._bash.returncode is None:
-            self._bash.kill()
-        await self._bash.wait()
-        for process, _ in reversed(self._kept):
+        for process in (self._bash, *(process for process, _ in reversed(self._kept))):
+            if process.stdin is not None:
+                process.stdin.close()
             if process.returncode is None:
                 os.killpg(process.pid, signal.SIGINT)
             try:
@@ -169,7 +168,9 @@ async def test_the_commands_of_a_guide_run_with_an_engine(
 
 
 async def _play(page: Path, folder: Path, request: pytest.FixtureRequest, *, deploy: bool) -> None:
-    wanted = [block for block in blocks(page) if block.language in SHELLS and not block.reason]
+    found = blocks(page)
+    assert not any(block.mistake for block in found), "see the test of what is left out in silence"
+    wanted = [block for block in found if block.language in SHELLS and not block.reason]
     wanted = [block for block in wanted if block.deploy == deploy]
     text = "".join(block.text for block in wanted)
     if missing := [name for name in _TOOLS if _names(text, name) and not shutil.which(name)]:
