@@ -1,8 +1,7 @@
 """Which revision of the schema a ledger has, and which one this program needs.
 
 Revisions are numbers of four digits, in order. So a program can tell a ledger that is not migrated
-yet from one that a newer release has migrated, without knowing that release. Alembic is not needed
-for that, and workers do not import it.
+yet from one that a newer release migrated, without knowing that release, and without Alembic.
 """
 
 from __future__ import annotations
