@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets as random
 from collections.abc import Callable
@@ -10,6 +9,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
+
+from botrix.line.users import acl
 
 
 @click.command()
@@ -45,8 +46,9 @@ class _Files:
         password = self._once("ledger/password", _secret)
         self._once("app/ledger_url", lambda: f"postgresql://botrix:{password}@{self._ledger}")
         line_url = self._once("app/redis_url", lambda: f"redis://botrix:{_secret()}@{self._line}/0")
-        viewer = self._once("line/viewer", _secret)
-        self._once("line/users.acl", lambda: _users(urlsplit(line_url).password or "", viewer))
+        others = {name: self._once(f"line/{name}", _secret) for name in ("viewer", "scaler")}
+        worker = urlsplit(line_url).password or ""
+        self._once("line/users.acl", lambda: acl(botrix=worker, **others))
         self._once("tools/pgadmin", _secret)
         self._once("door/api_key", lambda: f"btx_{random.token_hex(8)}_{_secret()}")
         self._key("app/sealing.key")
@@ -80,23 +82,3 @@ def _write(path: Path, content: bytes) -> None:
 
 def _secret() -> str:
     return random.token_urlsafe(32)
-
-
-def _users(password: str, viewer: str) -> str:
-    """The line's users (an ACL file), with hashes only. `viewer` may look at everything and change
-    nothing; nobody else gets in."""
-    looks = "+@read +@connection +monitor +info +dbsize -@dangerous +keys +monitor +info"
-    return (
-        f"user default off\n"
-        f"user botrix on #{_sha256(password)} ~botrix:* ~{{botrix:* &botrix:* {_USED}\n"
-        f"user viewer on #{_sha256(viewer)} ~* &* -@all {looks}\n"
-    )
-
-
-_USED = (
-    "-@all +@read +@write +@connection +@scripting +@transaction +@pubsub +@blocking -@dangerous"
-)
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

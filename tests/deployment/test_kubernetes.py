@@ -26,6 +26,7 @@ from botrix.api.body import _OPEN
 from botrix.cli import _COMMANDS, main
 from botrix.line import keys
 from botrix.line.connection import ANSWER_WITHIN
+from botrix.line.users import acl
 from botrix.settings import Settings
 from tests.servers.line import TcpLineServer
 
@@ -289,13 +290,13 @@ _COUNT = "local kind = redis.call('type', KEYS[1]).ok return {kind, redis.call('
 
 @pytest.mark.suite("Valkey")
 async def test_the_user_of_the_scaler_can_count_and_nothing_else(folder: Path) -> None:
-    (command,) = re.findall(r"^    (ACL SETUSER scaler .*)$", PAGE, re.MULTILINE)
+    rights = acl(botrix="x", viewer="x", scaler="PASSWORD").splitlines()[-1]
     line = TcpLineServer(folder)
     await line.start()
     url = line.tcp_url.replace("//", "//scaler:PASSWORD@")
     try:
         async with Redis.from_url(line.url) as admin, Redis.from_url(url) as scaler:
-            await admin.execute_command(*command.split())
+            await admin.execute_command("ACL", "SETUSER", *rights.split()[1:])
             for key in keys.LANES.values():
                 await admin.rpush(key, "{}")
                 assert await scaler.eval(_COUNT, 1, key) == [b"list", 1]
@@ -316,7 +317,7 @@ def test_the_page_names_what_is_there() -> None:
         assert (FOLDER.parents[1] / path).exists(), path
     for kind, name in re.findall(r"\b(deployment|deploy|job)/(botrix-\w+)", PAGE):
         assert _one(f"{'Job' if kind == 'job' else 'Deployment'}/{name}")
-    for command in re.findall(r"(?:^ +|-- )botrix ([a-z]+) ", PAGE, re.MULTILINE):
+    for command in re.findall(r"(?:^ *|-- )botrix ([a-z]+) ", PAGE, re.MULTILINE):
         assert command in _COMMANDS
 
 
@@ -328,7 +329,7 @@ def test_its_commands_make_the_secrets(folder: Path) -> None:
     for name in ("staging.token", "scaler.password"):
         (folder / name).write_text("x")
     made = {}
-    commands = re.findall(r"^ +(kubectl -n botrix create secret .*)$", PAGE, re.MULTILINE)
+    commands = re.findall(r"^ *(kubectl -n botrix create secret .*)$", PAGE, re.MULTILINE)
     for command in commands:
         asked = [*command.split(), "--dry-run=client", "-o", "yaml"]
         done = subprocess.run(asked, cwd=folder, capture_output=True, text=True, check=True)

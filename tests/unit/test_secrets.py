@@ -44,7 +44,7 @@ def test_users_hold_hashes_of_the_passwords_in_use(tmp_path: Path) -> None:
     password = urlsplit(made["app/redis_url"]).password
     assert password
     users = made["line/users.acl"]
-    for secret in (password, made["line/viewer"]):
+    for secret in (password, made["line/viewer"], made["line/scaler"]):
         assert secret not in users
         assert hashlib.sha256(secret.encode()).hexdigest() in users
     assert urlsplit(made["app/ledger_url"]).password == made["ledger/password"]
