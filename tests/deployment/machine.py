@@ -15,10 +15,11 @@ _BOOT = """
 for mount in /sys/fs/cgroup /sys/fs/cgroup/*; do
   if mountpoint -q "$mount"; then mount -o remount,bind,rw "$mount"; fi
 done
+mount --make-rshared /
 exec /lib/systemd/systemd
 """
 """Control groups of its own (`--cgroupns private`) are made writable; those of this machine are not
-seen, nor is its /proc/sys written."""
+seen, nor is its /proc/sys written. Mounts are shared, as systemd expects of who runs it."""
 
 
 class Machine:

@@ -104,12 +104,12 @@ async def test_a_killed_worker_is_started_again_and_its_job_ends(machine: Machin
     await machine.run(f"systemctl start botrix-api {_WORKERS}")
     slow = "directory add slow --kind simulated --set delay=1 --set batch=20"
     await machine.run(_as_botrix(slow))
-    job = await _ask(machine, "--count 2000 --directory slow")
+    job = await _ask(machine, "--count 600 --directory slow")
     unit = await _busy(machine, job)
     await machine.run(f"systemctl kill -s KILL {unit}")
     await machine.comes_to(unit, "NRestarts", "1")
     await machine.comes_to(unit, "ActiveState", "active")
-    await _ends(machine, job, 2000)
+    await _ends(machine, job, 600)
     lost = f"SELECT count(*) FROM accounts WHERE job_id = '{job}' AND crashes > 0"
     assert (await machine.rows(lost))[0][0] > 0
 
