@@ -44,7 +44,7 @@ _TRIED: dict[str, Callable[[], object]] = {
     "write to /etc": lambda: _write("/etc"),
     "write to /opt/botrix": lambda: _write("/opt/botrix"),
     "see a temporary file of others": lambda: os.stat("/tmp/of-others"),
-    "look into /root": lambda: os.listdir("/root"),
+    "look into /home": lambda: os.listdir("/home"),
     "see process 1": lambda: os.stat("/proc/1"),
     "see the kernel's settings": lambda: os.stat("/proc/sys"),
     "see a disk": lambda: os.stat("/dev/kmsg"),

@@ -237,7 +237,7 @@ _REFUSED = {
     "write to /etc": "EROFS",
     "write to /opt/botrix": "EROFS",
     "see a temporary file of others": "ENOENT",
-    "look into /root": "EACCES",
+    "look into /home": "EACCES",
     "see process 1": "ENOENT",
     "see the kernel's settings": "ENOENT",
     "see a disk": "ENOENT",

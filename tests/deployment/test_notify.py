@@ -79,6 +79,7 @@ async def test_a_ledger_that_stands_still_is_no_silence(
                 await asyncio.sleep(5 * _WATCHDOG)
             job = await system.generate(5)
             assert (await system.final(job, 60))["created"] == 5
+            assert len(heard.said("READY")) == 2, "the session was lost meanwhile, and opened again"
             assert heard.longest_silence() < _WATCHDOG
     finally:
         await system.stop()
@@ -109,14 +110,15 @@ async def test_the_api_is_ready_once_it_listens_and_has_seen_the_ledger(folder: 
 
 @contextlib.contextmanager
 def _frozen(server: psutil.Process) -> Iterator[None]:
-    """It and its children; those that come later are its own doing, so there are none."""
-    parts = [server, *server.children()]
-    for part in parts:
+    """First itself, so that no child comes later; then the children."""
+    server.suspend()
+    children = server.children()
+    for part in children:
         with contextlib.suppress(psutil.NoSuchProcess):
             part.suspend()
     try:
         yield
     finally:
-        for part in parts:
+        for part in (server, *children):
             with contextlib.suppress(psutil.NoSuchProcess):
                 part.resume()
