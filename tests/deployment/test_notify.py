@@ -40,6 +40,16 @@ async def test_a_worker_is_ready_once_its_session_is_open_and_says_when_it_ends(
 
 
 @pytest.mark.parametrize("system", ["sqlite"], indirect=True)
+async def test_a_line_that_is_gone_is_no_silence(system: System) -> None:
+    async with manager(f"\0botrix-{os.getpid()}-{free_port()}", 1.0) as heard:
+        await system.worker(**heard.environ)
+        await heard.hears("READY", "1")
+        system.supervisor.line.kill()
+        await asyncio.sleep(5)
+        assert heard.longest_silence() < 1.0
+
+
+@pytest.mark.parametrize("system", ["sqlite"], indirect=True)
 async def test_a_drain_is_no_silence(system: System, folder: Path) -> None:
     system.add_directory("slow", delay=30.0)
     async with manager(str(folder / "notify"), 1.0) as heard:

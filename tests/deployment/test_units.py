@@ -35,7 +35,7 @@ def _settings(unit: str) -> dict[str, str]:
 
 @pytest.mark.suite("systemd")
 @pytest.mark.parametrize("unit", _UNITS)
-def test_systemd_reads_the_unit_without_a_remark(unit: str, folder: Path) -> None:
+def test_systemd_reads_the_unit_and_its_drop_ins_without_a_remark(unit: str, folder: Path) -> None:
     program = folder / "botrix"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
@@ -43,6 +43,10 @@ def test_systemd_reads_the_unit_without_a_remark(unit: str, folder: Path) -> Non
     for name in _UNITS:  # the one wants another
         shutil.copy(_FOLDER / name, folder / name)
     (folder / unit).write_text(text)
+    for example in _FOLDER.glob("*.d/*.example"):
+        drop_in = folder / f"{unit}.d" / example.stem
+        drop_in.parent.mkdir(exist_ok=True)
+        shutil.copy(example, drop_in)
     said = _analyze("verify", "--man=no", "--recursive-errors=no", folder / unit)
     assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
 
