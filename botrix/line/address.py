@@ -16,6 +16,7 @@ from redis.exceptions import (
     ReadOnlyError,
     RedisClusterException,
     RedisError,
+    SlotNotCoveredError,
 )
 from redis.exceptions import (
     ConnectionError as NotConnected,
@@ -61,7 +62,11 @@ _KINDS: list[tuple[tuple[type[BaseException], ...], str, str]] = [
     ),
     ((ReadOnlyError,), "is a read-only replica", "let REDIS_URL name the primary"),
     ((OutOfMemoryError,), "is out of memory", "raise its maxmemory"),
-    ((ClusterDownError,), "is a Cluster with slots that no node serves", "see CLUSTER INFO"),
+    (
+        (ClusterDownError, SlotNotCoveredError),
+        "is a Cluster with slots that no node serves",
+        "see CLUSTER INFO",
+    ),
     (
         (MovedError,),
         "keeps its lanes on another node of a Cluster",

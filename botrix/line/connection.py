@@ -6,7 +6,8 @@ both are undone here.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import random
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,17 +20,17 @@ from redis.asyncio import (
     UnixDomainSocketConnection,
 )
 from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, RedisSSLContext
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.backoff import NoBackoff
 from redis.connection import HiredisRespSerializer
 from redis.crc import key_slot
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import RedisClusterException, RedisError, SlotNotCoveredError
 
 from botrix.errors import LineDown
 from botrix.line import keys
-from botrix.line.address import Address
+from botrix.line.address import FAILURES, Address
 from botrix.line.url import CLUSTER, SENTINEL, LineUrl, bad_url, read
 
 ANSWER_WITHIN = 2.0
@@ -42,6 +43,19 @@ _TOLD_WITHIN = 1.0
 Find = Callable[[], Awaitable[tuple[str, int]]]
 
 
+class Place:
+    """Where the server is. `find` is asked by each connection when it connects; where it is None,
+    the server is where the url says."""
+
+    def __init__(self, find: Find | None = None) -> None:
+        self.find = find
+        self.epoch = 0
+
+    def forget(self) -> None:
+        """Each connection is made anew before it is used again."""
+        self.epoch += 1
+
+
 class _Packing:
     """Packs commands with hiredis, as redis-py's synchronous client does: 1.5 times as fast."""
 
@@ -52,16 +66,25 @@ class _Packing:
 
 
 class _Finding:
-    """Asks where the server is each time that it connects."""
+    """Closed by nobody but who uses it: on uvloop another's write would be a RuntimeError."""
 
-    def __init__(self, *, find: Find | None = None, **options: Any) -> None:
+    def __init__(self, *, place: Place, **options: Any) -> None:
         super().__init__(**options)
-        self._find = find
+        self._place = place
+        self._epoch = place.epoch
+
+    async def connect(self) -> None:
+        connection = cast(Any, self)
+        if connection.is_connected and self._epoch != self._place.epoch:
+            await connection.disconnect()
+        await cast(Any, super()).connect()
 
     async def connect_check_health(self, *args: Any, **options: Any) -> None:
         connection = cast(Any, self)
-        if self._find is not None and not connection.is_connected:
-            connection.host, connection.port = await self._find()
+        if not connection.is_connected:
+            self._epoch = self._place.epoch
+            if self._place.find is not None:
+                connection.host, connection.port = await self._place.find()
         await cast(Any, super()).connect_check_health(*args, **options)
 
 
@@ -70,10 +93,14 @@ class _Tcp(_Packing, _Finding, Connection):
 
 
 class _Tls(_Packing, _Finding, SSLConnection):
-    pass
+    """All with one context, since to make one takes tens of milliseconds."""
+
+    def __init__(self, *, context: RedisSSLContext | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.ssl_context: RedisSSLContext = context or self.ssl_context
 
 
-class _Unix(_Packing, UnixDomainSocketConnection):
+class _Unix(_Packing, _Finding, UnixDomainSocketConnection):
     pass
 
 
@@ -83,106 +110,99 @@ _CONNECTIONS: dict[str, type[AbstractConnection]] = {"redis": _Tcp, "rediss": _T
 @dataclass(frozen=True, slots=True)
 class Connections:
     """lanes: for whatever lives in the slot of the lanes; blocking: the same, for commands that
-    wait; cluster: for the other keys of a Cluster."""
+    wait; guides: those who are asked where that is; cluster: for the other keys of a Cluster."""
 
+    address: Address
     lanes: Redis
     blocking: Redis
+    guides: Sequence[Redis]
     cluster: RedisCluster | None
-    sentinel: Sentinel | None
-    address: Address
+    _place: Place
 
-    async def renew(self) -> None:
-        """The next command of each connection finds the server anew. After a failover the old
-        primary may answer still, as a replica."""
-        for redis in (self.lanes, self.blocking):
-            pool = redis.connection_pool
-            await cast(Any, pool).update_active_connections_for_reconnect()
-            await pool.disconnect(inuse_connections=False)
+    def renew(self) -> None:
+        """Each connection is made anew before it is used again. The old primary may answer still,
+        as a replica; lanes may have gone to another node."""
+        self._place.forget()
 
     async def close(self) -> None:
-        await self.blocking.aclose(close_connection_pool=True)
-        await self.lanes.aclose(close_connection_pool=True)
-        if self.cluster is not None:  # its own aclose leaves open what a failure interrupted
+        for redis in (self.blocking, self.lanes, *self.guides):
+            await redis.aclose(close_connection_pool=True)
+        if self.cluster is not None:
+            await self.cluster.aclose()  # which leaves open what a failure interrupted
             for nodes in ("nodes_cache", "startup_nodes"):
                 await self.cluster.nodes_manager.aclose(nodes)
-        if self.sentinel is not None:
-            await self.sentinel.aclose()
 
 
 def connections(url: str) -> Connections:
     """url: see `botrix.line.url`. Connects to nothing yet; LineDown for a url that cannot be used,
     or a file of certificates that cannot be read."""
     named = read(url)
-    cluster, sentinel, find = None, None, None
     try:
-        if named.kind == CLUSTER:
-            cluster = _cluster(named)
-            find = _owner(cluster)
-        elif named.kind == SENTINEL:
-            sentinel = _sentinel(named)
-            find = _primary(sentinel, named.service)
-        pools = [_pool(named, within, find) for within in (ANSWER_WITHIN, BLOCK_WITHIN)]
-    except (
-        ValueError,
-        TypeError,
-        RedisError,
-        RedisClusterException,
-    ):  # their texts hold parts of the url
+        return _connections(named)
+    except (ValueError, TypeError, RedisError, RedisClusterException):  # texts with parts of it
         raise bad_url() from None
-    lanes, blocking = (Redis(connection_pool=pool) for pool in pools)
-    return Connections(lanes, blocking, cluster, sentinel, named.address)
 
 
-def _pool(named: LineUrl, within: float, find: Find | None = None) -> ConnectionPool:
-    """within: seconds for one answer."""
-    kind = _CONNECTIONS[named.scheme]
-    options = _set_straight(named.options, within, kind) | ({"find": find} if find else {})
+def _connections(named: LineUrl) -> Connections:
+    guides = [_guide(named, host, port) for host, port in named.nodes]
+    finds = {SENTINEL: _primary, CLUSTER: _owner}
+    place = Place(finds[named.kind](named, guides) if named.kind else None)
+    lanes, blocking = (
+        _redis(named.scheme, _set_straight(named.options, within), place)
+        for within in (ANSWER_WITHIN, BLOCK_WITHIN)
+    )
+    cluster = _cluster(named) if named.kind == CLUSTER else None
+    return Connections(named.address, lanes, blocking, guides, cluster, place)
+
+
+def _guide(named: LineUrl, host: str, port: int) -> Redis:
+    options = named.sentinel_options if named.kind == SENTINEL else named.options
+    options = _set_straight(options, _TOLD_WITHIN) | {"host": host, "port": port}
+    return _redis(named.scheme, options, Place())
+
+
+def _redis(scheme: str, options: dict[str, Any], place: Place) -> Redis:
+    kind = _CONNECTIONS[scheme]
+    options = options | {"place": place}
+    if kind is _Unix:
+        options.pop("socket_keepalive")
     first = kind(**options)  # connects to nothing, but refuses an option that there is not
     if isinstance(first, SSLConnection):
-        _certificates_are_there(first)
-    return ConnectionPool(connection_class=kind, **options)
+        options["context"] = _with_its_files(first.ssl_context)
+    return Redis(connection_pool=ConnectionPool(connection_class=kind, **options))
 
 
-def _certificates_are_there(connection: SSLConnection) -> None:
+def _with_its_files(context: RedisSSLContext) -> RedisSSLContext:
     try:
-        connection.ssl_context.get()
+        context.get()
     except OSError as error:
         raise LineDown(
             f"a certificate or key file of the line cannot be read ({error.strerror or error}); "
             "correct ssl_ca_certs, ssl_certfile and ssl_keyfile in REDIS_URL"
         ) from None
+    return context
 
 
-def _set_straight(
-    options: dict[str, Any], within: float, kind: type[AbstractConnection] | None = None
-) -> dict[str, Any]:
+def _set_straight(options: dict[str, Any], within: float) -> dict[str, Any]:
     """Our own options in the place of whatever the url says."""
-    ours: dict[str, Any] = {
+    theirs = {k: v for k, v in options.items() if k not in ("retry_on_timeout", "retry_on_error")}
+    return theirs | {
         "socket_timeout": within,
         "socket_connect_timeout": min(5.0, within),
+        "socket_keepalive": True,
         "decode_responses": False,
         "retry": Retry(NoBackoff(), 0),
     }
-    if kind is not _Unix:
-        ours["socket_keepalive"] = True
-    theirs = {k: v for k, v in options.items() if k not in ("retry_on_timeout", "retry_on_error")}
-    return theirs | ours
 
 
-def _sentinel(named: LineUrl) -> Sentinel:
-    """Of the library, which knows whom to believe; the connections are ours."""
+def _primary(named: LineUrl, sentinels: Sequence[Redis]) -> Find:
+    """By the library, which knows which of them to believe."""
     sentinel: Sentinel = cast(Any, Sentinel)([])
-    kind, options = _CONNECTIONS[named.scheme], _set_straight(named.sentinel_options, _TOLD_WITHIN)
-    for host, port in named.nodes:
-        pool = ConnectionPool(connection_class=kind, host=host, port=port, **options)
-        sentinel.sentinels.append(Redis.from_pool(pool))
-    return sentinel
+    sentinel.sentinels = list(sentinels)
 
-
-def _primary(sentinel: Sentinel, service: str) -> Find:
     async def find() -> tuple[str, int]:
         try:
-            host, port = await sentinel.discover_master(service)
+            host, port = await sentinel.discover_master(named.service)
         except MasterNotFoundError as error:  # after the colon: each Sentinel that did not answer
             raise MasterNotFoundError(str(error).partition(" : ")[0]) from None
         return str(host), int(port)
@@ -190,22 +210,31 @@ def _primary(sentinel: Sentinel, service: str) -> Find:
     return find
 
 
+def _owner(named: LineUrl, nodes: Sequence[Redis]) -> Find:
+    """By one of the nodes of the url, whichever answers. All may be asked for good, unlike those
+    once found, which may have gone since."""
+    slot = key_slot(keys.QUEUE.encode())
+
+    async def find() -> tuple[str, int]:
+        failure: BaseException = SlotNotCoveredError(f"no node has slot {slot}")
+        for n in random.sample(range(len(nodes)), len(nodes)):
+            try:
+                ranges = await cast(Any, nodes[n]).execute_command("CLUSTER SLOTS")
+            except FAILURES as error:
+                failure = error
+                continue
+            for first, last, (host, port, *_), *_ in ranges:
+                if first <= slot <= last:  # a node that does not know its own name says none
+                    return (host or b"").decode() or named.nodes[n][0], int(port)
+        raise failure
+
+    return find
+
+
 def _cluster(named: LineUrl) -> RedisCluster:
-    """It follows MOVED and ASK, which say that nothing was done, and repeats nothing else. The
-    nodes of the url are asked for good, not those once found: they may all have moved since."""
+    """It follows MOVED and ASK, which say that nothing was done, and repeats nothing else."""
     return RedisCluster(
         startup_nodes=[ClusterNode(host, port) for host, port in named.nodes],
         ssl=named.scheme == "rediss", dynamic_startup_nodes=False, require_full_coverage=False,
         **_set_straight(named.options, ANSWER_WITHIN),
     )  # fmt: skip
-
-
-def _owner(cluster: RedisCluster) -> Find:
-    slot = key_slot(keys.QUEUE.encode())
-
-    async def find() -> tuple[str, int]:
-        await cluster.nodes_manager.initialize()
-        node = cluster.nodes_manager.get_node_from_slot(slot)
-        return str(node.host), int(node.port)
-
-    return find

@@ -227,9 +227,9 @@ class Line:
     async def _probe(self) -> bool:
         """By a new connection."""
         try:
-            await self._connections.renew()
+            self._connections.renew()
             await self.ping()
-        except (*FAILURES, LineDown):
+        except LineDown:
             return False
         return True
 

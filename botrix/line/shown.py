@@ -7,11 +7,14 @@ done in steps, and the event comes last.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from redis.asyncio import Redis, RedisCluster
+from redis.exceptions import ConnectionError as NotConnected
 
 from botrix.line import keys
 
@@ -72,45 +75,60 @@ class ShownByServer:
 
 
 class ShownByCluster:
-    """`lanes`: the node whose subscribers are told; the Cluster tells those of the others."""
+    """`lanes`: the node whose subscribers are told; the Cluster tells those of the others. One at a
+    time: after a failure RedisCluster closes connections under whoever uses them."""
 
     def __init__(self, cluster: RedisCluster, lanes: Redis, script: str) -> None:
         self._cluster = cluster
         self._lanes = lanes
         self._script = script
+        self._turn = asyncio.Lock()
 
     async def publish(self, updates: Sequence[Update]) -> None:
-        pipe = self._cluster.pipeline()
-        for u in updates:
-            names = [keys.status(u.job_id)]
-            pipe.eval(self._script, 1, *names, str(keys.STATUS_TTL), u.status, _forced(u))
-        written = await answer(pipe.execute())
-        news = [u for u, done in zip(updates, written, strict=True) if done]
-        pipe, events = self._cluster.pipeline(), self._lanes.pipeline(transaction=False)
-        for u in news:
-            if u.results:
-                pipe.set(keys.results(u.job_id), u.results, ex=keys.STATUS_TTL)
-            events.publish(keys.UPDATES, u.event)
-        await answer(pipe.execute())
+        events = self._lanes.pipeline(transaction=False)
+        async with self._alone() as cluster:
+            pipe = cluster.pipeline()
+            for u in updates:
+                values = (str(keys.STATUS_TTL), u.status, _forced(u))
+                pipe.eval(self._script, 1, keys.status(u.job_id), *values)
+            written = await answer(pipe.execute())
+            pipe = cluster.pipeline()
+            for u in (u for u, done in zip(updates, written, strict=True) if done):
+                if u.results:
+                    pipe.set(keys.results(u.job_id), u.results, ex=keys.STATUS_TTL)
+                events.publish(keys.UPDATES, u.event)
+            await answer(pipe.execute())
         await events.execute()
 
     async def get(self, key: str) -> bytes | None:
-        found: bytes | None = await answer(self._cluster.get(key))
-        return found
+        async with self._alone() as cluster:
+            found: bytes | None = await answer(cluster.get(key))
+            return found
 
     async def set(self, key: str, text: str, ttl: int) -> None:
-        await answer(self._cluster.set(key, text, ex=ttl))
+        async with self._alone() as cluster:
+            await answer(cluster.set(key, text, ex=ttl))
 
     async def delete(self, key: str) -> None:
-        await answer(self._cluster.delete(key))
+        async with self._alone() as cluster:
+            await answer(cluster.delete(key))
 
     async def workers(self) -> list[bytes]:
         pattern = f"{keys.HEALTH_PREFIX}*"
-        found = [key async for key in self._cluster.scan_iter(match=pattern, count=1000)]
-        pipe = self._cluster.pipeline()
-        for key in found:
-            pipe.get(key)
-        return [value for value in await answer(pipe.execute()) if value]
+        async with self._alone() as cluster:
+            found = [key async for key in cluster.scan_iter(match=pattern, count=1000)]
+            pipe = cluster.pipeline()
+            for key in found:
+                pipe.get(key)
+            return [value for value in await answer(pipe.execute()) if value]
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[RedisCluster]:
+        async with self._turn:
+            try:
+                yield self._cluster
+            except RuntimeError as error:  # of uvloop: the connection was closed in the middle
+                raise NotConnected(str(error)) from error
 
 
 async def answer(asked: Any) -> Any:

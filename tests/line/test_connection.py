@@ -58,11 +58,11 @@ async def test_options_of_the_url_bring_no_retries_back() -> None:
             assert connection.socket_timeout == within
         if opened.cluster is not None:
             assert opened.cluster.retry.get_retries() == 0
-        if opened.sentinel is not None:
-            for sentinel in opened.sentinel.sentinels:
-                connection = sentinel.connection_pool.make_connection()
-                assert connection.retry.get_retries() == 0
-                assert connection.socket_timeout == 1.0
+        assert len(opened.guides) == (0 if url.startswith("redis:") else 1)
+        for guide in opened.guides:
+            connection = guide.connection_pool.make_connection()
+            assert connection.retry.get_retries() == 0
+            assert connection.socket_timeout == 1.0
 
 
 def test_sentinels_and_the_line_have_credentials_of_their_own() -> None:
