@@ -151,27 +151,13 @@ async def _shell(stage: Stage) -> AsyncIterator[Shell]:
 async def test_the_commands_of_a_guide_run(
     page: Path, folder: Path, request: pytest.FixtureRequest
 ) -> None:
-    await _play(page, folder, request, deploy=False)
+    await _play(page, folder, request)
 
 
-@_EACH
-@pytest.mark.deploy
-@pytest.mark.timeout(1200)
-async def test_the_commands_of_a_guide_run_with_an_engine(
-    page: Path, folder: Path, request: pytest.FixtureRequest
-) -> None:
-    if not any(block.deploy for block in blocks(page)):
-        return
-    if shutil.which("docker") is None:
-        pytest.skip("no engine for containers: what is marked `deploy` is NOT CHECKED")
-    await _play(page, folder, request, deploy=True)
-
-
-async def _play(page: Path, folder: Path, request: pytest.FixtureRequest, *, deploy: bool) -> None:
+async def _play(page: Path, folder: Path, request: pytest.FixtureRequest) -> None:
     found = blocks(page)
     assert not any(block.mistake for block in found), "see the test of what is left out in silence"
-    wanted = [block for block in found if block.language in SHELLS and not block.reason]
-    wanted = [block for block in wanted if block.deploy == deploy]
+    wanted = [b for b in found if b.language in SHELLS and not (b.reason or b.deploy)]
     text = "".join(block.text for block in wanted)
     if missing := [name for name in _TOOLS if _names(text, name) and not shutil.which(name)]:
         required = "Guides" in os.environ.get("BOTRIX_REQUIRED_SUITES", "").split()
@@ -220,7 +206,7 @@ def test_what_is_named_in_passing_is_there(page: Path) -> None:
         if found := re.match(r"make ([a-z-]+.*)$", line):
             ran = _quiet("make", "-n", "-o", ".venv/ready", *shlex.split(found[1], comments=True))
             assert ran == 0, line
-        for command in re.findall(r"(?<![\w/@-])botrix ([a-z]+)(?![\w:])", line):
+        for command in re.findall(r"(?<![\w/@-])(?<! -[ngUu] )botrix ([a-z]+)(?![\w:])", line):
             assert command in _COMMANDS, line
         for module in re.findall(r"python -m ([a-z_.]+)", line):
             assert find_spec(module), line

@@ -27,25 +27,38 @@ _TO_THE_LEDGER = "TLS to the ledger"
 def _commands() -> tuple[list[str], list[str]]:
     """Those on the line, and those on the ledger."""
     line, _, ledger = _PAGE.read_text().partition(f"## {_TO_THE_LEDGER}\n")
-    found = [re.findall(r"^    (.*)$", text, re.MULTILINE) for text in (line, ledger)]
+    found = [
+        "".join(re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)).splitlines()
+        for text in (line, ledger)
+    ]
     return found[0], found[1]
+
+
+_WORKER = """
+worker() {
+  python -m botrix worker > worker.log 2>&1 & local pid=$!
+  until grep -q "session started" worker.log; do
+    kill -0 "$pid" || { cat worker.log; return 1; }
+    sleep 0.1
+  done
+  kill "$pid"; wait "$pid"; cat worker.log
+}"""
 
 
 async def _run(commands: list[str], folder: Path) -> str:
     """What they print. Each must succeed, and a worker must end in order when it is told to."""
-    worker = "worker() { timeout --preserve-status -s TERM 3 python -m botrix worker; }"
     script = "\n".join(commands).replace("botrix worker", "worker")
-    script = script.replace("botrix migrate", "python -m botrix migrate")
+    for command in ("migrate", "secrets"):
+        script = script.replace(f"botrix {command}", f"python -m botrix {command}")
     env = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(_PAGE.parents[1]),
-        "DEPLOYMENT": str(_PAGE.parent),
         "BOTRIX_DATA": str(folder / "botrix"),
     }
     with (folder / "said").open("wb") as out:
         process = await asyncio.create_subprocess_exec(
-            "bash", "-c", f"set -eu -o pipefail\n{worker}\n{script}", env=env, cwd=folder,
+            "bash", "-c", f"set -eu -o pipefail\n{_WORKER}\n{script}", env=env, cwd=folder,
             stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
         try:

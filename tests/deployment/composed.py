@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import time
@@ -49,6 +50,12 @@ class Composed:
     def inside(self, service: str, script: str) -> str:
         """By a shell in the service's container."""
         return self.compose("exec", "-T", service, "sh", "-c", script)
+
+    def play(self, commands: str) -> str:
+        """Of a guide: `docker compose` is that of this system, and has no terminal."""
+        ours = " ".join(map(shlex.quote, self._command))
+        commands = commands.replace("docker compose exec ", "docker compose exec -T ")
+        return run("bash", "-euc", commands.replace("docker compose", ours), **self._environ)
 
     async def up(self, *more: str) -> float:
         """Seconds until everything that stays is healthy."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 
 import aiohttp
 import pytest
 import yaml
 
+from tests import guides
 from tests.deployment.composed import STORES, Composed, resident
 from tests.deployment.engine import run
 from tests.deployment.images import OWN, ROOT
@@ -126,6 +128,15 @@ _CLI = '"$(command -v valkey-cli || command -v redis-cli)" --no-auth-warning'
 def _viewer(command: str) -> str:
     secret = 'REDISCLI_AUTH="$(cat /run/secrets/line/viewer)"'
     return f"env {secret} {_CLI} --user viewer {command}"
+
+
+@pytest.mark.parametrize("page", guides.pages(), ids=lambda page: page.name)
+async def test_the_commands_of_a_guide_run(composed: Composed, page: Path) -> None:
+    for block in guides.blocks(page):
+        if block.deploy:
+            said = composed.play(block.commands)
+            assert said.strip(), f"{page.name}:{block.line} says nothing"
+            assert "NOAUTH" not in said, f"{page.name}:{block.line}"
 
 
 async def test_nothing_runs_with_more_rights_than_it_needs(composed: Composed) -> None:
