@@ -43,7 +43,7 @@ _TOLD_WITHIN = 1.0
 Find = Callable[[], Awaitable[tuple[str, int]]]
 
 
-class Place:
+class Whereabouts:
     """Where the server is. `find` is asked by each connection when it connects; where it is None,
     the server is where the url says."""
 
@@ -68,23 +68,23 @@ class _Packing:
 class _Finding:
     """Closed by nobody but who uses it: on uvloop another's write would be a RuntimeError."""
 
-    def __init__(self, *, place: Place, **options: Any) -> None:
+    def __init__(self, *, where: Whereabouts, **options: Any) -> None:
         super().__init__(**options)
-        self._place = place
-        self._epoch = place.epoch
+        self._where = where
+        self._epoch = where.epoch
 
     async def connect(self) -> None:
         connection = cast(Any, self)
-        if connection.is_connected and self._epoch != self._place.epoch:
+        if connection.is_connected and self._epoch != self._where.epoch:
             await connection.disconnect()
         await cast(Any, super()).connect()
 
     async def connect_check_health(self, *args: Any, **options: Any) -> None:
         connection = cast(Any, self)
         if not connection.is_connected:
-            self._epoch = self._place.epoch
-            if self._place.find is not None:
-                connection.host, connection.port = await self._place.find()
+            self._epoch = self._where.epoch
+            if self._where.find is not None:
+                connection.host, connection.port = await self._where.find()
         await cast(Any, super()).connect_check_health(*args, **options)
 
 
@@ -117,12 +117,12 @@ class Connections:
     blocking: Redis
     guides: Sequence[Redis]
     cluster: RedisCluster | None
-    _place: Place
+    _where: Whereabouts
 
     def renew(self) -> None:
         """Each connection is made anew before it is used again. The old primary may answer still,
         as a replica; lanes may have gone to another node."""
-        self._place.forget()
+        self._where.forget()
 
     async def close(self) -> None:
         for redis in (self.blocking, self.lanes, *self.guides):
@@ -146,24 +146,26 @@ def connections(url: str) -> Connections:
 def _connections(named: LineUrl) -> Connections:
     guides = [_guide(named, host, port) for host, port in named.nodes]
     finds = {SENTINEL: _primary, CLUSTER: _owner}
-    place = Place(finds[named.kind](named, guides) if named.kind else None)
+    where = Whereabouts(finds[named.kind](named, guides) if named.kind else None)
     lanes, blocking = (
-        _redis(named.scheme, _set_straight(named.options, within), place)
+        _redis(named.scheme, _set_straight(named.options, within), where)
         for within in (ANSWER_WITHIN, BLOCK_WITHIN)
     )
     cluster = _cluster(named) if named.kind == CLUSTER else None
-    return Connections(named.address, lanes, blocking, guides, cluster, place)
+    return Connections(named.address, lanes, blocking, guides, cluster, where)
 
 
 def _guide(named: LineUrl, host: str, port: int) -> Redis:
     options = named.sentinel_options if named.kind == SENTINEL else named.options
     options = _set_straight(options, _TOLD_WITHIN) | {"host": host, "port": port}
-    return _redis(named.scheme, options, Place())
+    return _redis(named.scheme, options, Whereabouts())
 
 
-def _redis(scheme: str, options: dict[str, Any], place: Place) -> Redis:
+def _redis(scheme: str, options: dict[str, Any], where: Whereabouts) -> Redis:
     kind = _CONNECTIONS[scheme]
-    options = options | {"place": place}
+    if options.keys() & {"where", "context"}:
+        raise ValueError("these are ours, not the url's")
+    options = options | {"where": where}
     if kind is _Unix:
         options.pop("socket_keepalive")
     first = kind(**options)  # connects to nothing, but refuses an option that there is not
@@ -232,9 +234,11 @@ def _owner(named: LineUrl, nodes: Sequence[Redis]) -> Find:
 
 
 def _cluster(named: LineUrl) -> RedisCluster:
-    """It follows MOVED and ASK, which say that nothing was done, and repeats nothing else."""
+    """For what may be said twice: after a failure it looks for the nodes anew and repeats once, or
+    each restart of a node would lose what was next said to it."""
+    options = _set_straight(named.options, ANSWER_WITHIN) | {"retry": Retry(NoBackoff(), 1)}
     return RedisCluster(
         startup_nodes=[ClusterNode(host, port) for host, port in named.nodes],
         ssl=named.scheme == "rediss", dynamic_startup_nodes=False, require_full_coverage=False,
-        **_set_straight(named.options, ANSWER_WITHIN),
+        **options,
     )  # fmt: skip
