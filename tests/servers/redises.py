@@ -150,10 +150,15 @@ class Watched:
         return True
 
     async def is_whole(self) -> bool:
-        """Whether the replica has all that the primary has."""
-        async with Redis.from_url(self.primary.url) as redis:
-            said = await redis.info("replication")
-            return bool(said["connected_slaves"] == 1 and said["slave0"]["state"] == "online")
+        """Whether one of the two has all that the other has. On a busy machine Sentinels may have
+        let the other one lead for no reason."""
+        for leads, follows in ((self.primary, self.replica), (self.replica, self.primary)):
+            async with Redis.from_url(leads.url) as redis:
+                said = await redis.info("replication")
+            if said["connected_slaves"] == 1 and said["slave0"]["state"] == "online":
+                self.primary, self.replica = leads, follows
+                return True
+        return False
 
     async def start(self) -> None:
         """The Sentinels last, since they look for replicas once in ten seconds."""
