@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -54,7 +55,8 @@ class Composed:
     def play(self, commands: str) -> str:
         """Of a guide: `docker compose` is that of this system, and has no terminal."""
         ours = " ".join(map(shlex.quote, self._command))
-        commands = commands.replace("docker compose exec ", "docker compose exec -T ")
+        commands = re.sub("docker compose exec (?!-T)", "docker compose exec -T ", commands)
+        commands = commands.replace("localhost:8080", f"localhost:{self.port}")
         return run("bash", "-euc", commands.replace("docker compose", ours), **self._environ)
 
     async def up(self, *more: str) -> float:

@@ -42,6 +42,7 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._count = 0
         self._migrated = False
+        self._migrating = asyncio.Lock()
         self.environ: dict[str, str] = {}  # more of it for the server, such as LD_PRELOAD
         self.addresses = "127.0.0.1"  # to listen on, when it is started
         self.settings: dict[str, str] = {}  # more of those
@@ -95,10 +96,11 @@ class PostgresServer:
 
     async def database(self) -> str:
         """A fresh one with all tables; its url."""
-        if not self._migrated:
-            await self._execute("CREATE DATABASE template")
-            await asyncio.to_thread(upgrade, self.url("template"))
-            self._migrated = True
+        async with self._migrating:
+            if not self._migrated:
+                await self._execute("CREATE DATABASE template")
+                await asyncio.to_thread(upgrade, self.url("template"))
+                self._migrated = True
         return await self.empty_database("TEMPLATE template")
 
     async def empty_database(self, options: str = "") -> str:
