@@ -1,7 +1,7 @@
 """A stand-in for a bare Debian 12 host: an image that is made here, since none may be at hand.
 
 It has systemd, Redis, and in /opt/botrix what the program depends on, but not the program. It takes
-root, debootstrap and a Docker engine, and a few minutes; the engine then keeps it under a name that
+root, mmdebstrap and a Docker engine, and a few minutes; the engine then keeps it under a name that
 changes with what went into it.
 """
 
@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.deployment.engine import run
+
 _ROOT = Path(__file__).parents[2]
 LOCK = _ROOT / "backend" / "runtime.lock"
 _PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-venv,redis-server"
@@ -22,14 +24,10 @@ _CERTIFICATES = Path("etc/ssl/certs/ca-certificates.crt")
 
 
 def missing() -> str | None:
-    """Why it cannot be made or run, or None."""
+    """Why it cannot be made, or None; the engine is another matter (engine.py)."""
     if os.geteuid() != 0:
         return "it takes root"
-    absent = [name for name in ("debootstrap", "docker") if shutil.which(name) is None]
-    if absent:
-        return f"there is no {' and no '.join(absent)}"
-    asked = subprocess.run(["docker", "info"], capture_output=True, text=True, check=False)
-    return None if asked.returncode == 0 else "no Docker engine answers"
+    return None if shutil.which("mmdebstrap") else "there is no mmdebstrap"
 
 
 def image() -> str:
@@ -44,16 +42,14 @@ def image() -> str:
 
 def wheel(folder: Path) -> None:
     """The program's own, into a folder."""
-    _run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation",
-         "-w", folder, _ROOT)  # fmt: skip
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation",
+        "-w", folder, _ROOT)  # fmt: skip
 
 
 def _make(tree: Path, name: str) -> None:
-    _run("debootstrap", "--variant=minbase", f"--include={_PACKAGES}", "bookworm", tree)
+    run("mmdebstrap", "-q", "--variant=minbase", "--aptopt=Apt::Install-Recommends false",
+        f"--include={_PACKAGES}", "bookworm", tree)  # fmt: skip
     _install(tree)
-    for cache in ("var/cache/apt/archives", "var/lib/apt/lists"):
-        shutil.rmtree(tree / cache)
-        (tree / cache / "partial").mkdir(parents=True)
     with subprocess.Popen(["tar", "-C", tree, "-c", "."], stdout=subprocess.PIPE) as packed:
         subprocess.run(["docker", "import", "-", name], stdin=packed.stdout, check=True,
                        stdout=subprocess.DEVNULL)  # fmt: skip
@@ -69,16 +65,10 @@ def _install(tree: Path) -> None:
         shutil.copy(Path("/") / path, tree / path)
     shutil.copy(LOCK, tree / "root")
     try:
-        _run("chroot", tree, "python3", "-m", "venv", "/opt/botrix")
-        _run("chroot", tree, "/opt/botrix/bin/pip", "install", "-q", "--no-cache-dir",
-             "--only-binary", ":all:", "--require-hashes", "--no-deps",
-             "-r", f"/root/{LOCK.name}")  # fmt: skip
+        run("chroot", tree, "python3", "-m", "venv", "/opt/botrix")
+        run("chroot", tree, "/opt/botrix/bin/pip", "install", "-q", "--no-cache-dir",
+            "--only-binary", ":all:", "--require-hashes", "--no-deps",
+            "-r", f"/root/{LOCK.name}")  # fmt: skip
     finally:
         for path in lent | {Path("root") / LOCK.name}:
             (tree / path).unlink()
-
-
-def _run(*command: str | Path) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{command[0]} failed: {(done.stdout + done.stderr)[-2000:]}")

@@ -40,7 +40,7 @@ def _commands(heading: str) -> list[str]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine]:
+async def host(docker: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine]:
     """Installed as the guide says, nothing started."""
     why = standin.missing()
     if why:

@@ -108,8 +108,8 @@ async def test_the_api_is_ready_once_it_listens_and_has_seen_the_ledger(folder: 
             assert "READY" not in str(heard.heard)
             await asyncio.to_thread(upgrade, f"sqlite:///{folder}/ledger.sqlite")
             await heard.hears("READY", "1")
-            async with aiohttp.request("GET", f"http://127.0.0.1:{port}/ready") as answer:
-                assert answer.status == 200
+            async with aiohttp.request("GET", f"http://127.0.0.1:{port}/health") as answer:
+                assert (await answer.json())["ledger"] is True
             await asyncio.sleep(1.5)
             assert heard.longest_silence() < 1.0
         finally:
