@@ -33,8 +33,9 @@ class Supervisor:
     def __init__(self, settings: Settings, workers: int, environ: Mapping[str, str]) -> None:
         self.settings = settings
         self.output: IO[bytes] | None = None
+        given = ("BOTRIX_LEDGER_URL_FILE", "REDIS_URL_FILE")  # read already; both would be refused
         self._environ = {
-            **environ,
+            **{name: value for name, value in environ.items() if name not in given},
             "BOTRIX_DATA": str(settings.data),
             "BOTRIX_LEDGER_URL": settings.ledger_url,
             "REDIS_URL": settings.redis_url,

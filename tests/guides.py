@@ -19,6 +19,10 @@ SHELLS = ("sh", "bash", "console")
 COMMANDS = (*SHELLS, "powershell")
 _MARKER = re.compile(r"<!--\s*run:\s*(.*?)\s*-->", re.DOTALL)
 _UNTIL = re.compile(r'until "(.+)"')
+_MACHINE = re.compile(
+    r"\b(?:apt-get|systemctl|runuser|sudo|docker|kubectl|useradd|install -D)\b|>\s*/etc/|/opt/"
+)
+"""What no block does that a test runs as it stands."""
 _NOT = re.compile(r"not, because (\S.{9,})", re.DOTALL)
 
 
@@ -55,6 +59,11 @@ class Block:
             return f"has a marker that is none, or a reason that says too little: {self.marker!r}"
         if self.marker and self.language not in COMMANDS:
             return f"is marked to run, but {self.language} is no shell"
+        if self.language in SHELLS and not self.marker and (found := _MACHINE.search(self.text)):
+            return f"would change this machine by {found[0]!r}; mark it"
+        tests = re.findall(r"tests/[\w/]+\.py", self.reason or "")
+        if gone := [name for name in tests if not (ROOT / name).exists()]:
+            return f"is run by {gone[0]}, which is not there"
         if self.language == "powershell" and not (self.deploy or self.reason):
             return "is PowerShell, which not every machine has; say why it is not run"
         return None

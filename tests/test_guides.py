@@ -113,17 +113,11 @@ class Shell:
         await until(up, 60, f"{commands!r} says {wanted!r}")
 
     async def close(self) -> list[str]:
-        """Ends all, the latest first, as Ctrl-C would. What each one said that was kept running."""
-        for process in (self._bash, *(process for process, _ in reversed(self._kept))):
-            if process.stdin is not None:
-                process.stdin.close()
-            if process.returncode is None:
-                os.killpg(process.pid, signal.SIGINT)
-            try:
-                await asyncio.wait_for(process.wait(), 40)
-            except TimeoutError:
-                os.killpg(process.pid, signal.SIGKILL)
-                raise
+        """Ends all, the latest first, as Ctrl-C would, and whoever does not heed it in any case.
+        What each one said that was kept running."""
+        started = [self._bash, *(process for process, _ in reversed(self._kept))]
+        stubborn = [process for process in started if not await _ended(process)]
+        assert not stubborn, f"did not end within 40 s: {stubborn}"
         return [log.read_text(errors="replace") for _, log in self._kept]
 
     async def _process(self, *command: str, stdin: int, stdout: object) -> Process:
@@ -131,6 +125,20 @@ class Shell:
             *command, env=self._stage.environ, cwd=self._stage.clone, start_new_session=True,
             stdin=stdin, stdout=stdout, stderr=STDOUT,
         )  # fmt: skip
+
+
+async def _ended(process: Process) -> bool:
+    """Whether it ended by Ctrl-C; afterwards nothing of its group is left."""
+    if process.stdin is not None:
+        process.stdin.close()
+    if process.returncode is None:
+        os.killpg(process.pid, signal.SIGINT)
+    try:
+        await asyncio.wait_for(process.wait(), 40)
+    except TimeoutError:
+        os.killpg(process.pid, signal.SIGKILL)
+        return False
+    return True
 
 
 @asynccontextmanager
