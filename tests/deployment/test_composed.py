@@ -42,29 +42,29 @@ async def test_every_service_has_a_check(composed: Composed) -> None:
 
 
 async def test_a_killed_worker_leaves_exact_totals(composed: Composed) -> None:
-    job = await composed.generate(3000)
+    job = await composed.generate(900)
 
     async def begun() -> bool:
-        return bool((await composed.job(job))["created"] >= 200)
+        return bool((await composed.job(job))["created"] >= 100)
 
     await until(begun, 60, "some accounts are created")
     victim = composed.workers()[0]
     run("docker", "kill", "-s", "KILL", victim["Id"])
     found = await composed.final(job)
-    assert (found["status"], found["created"]) == ("completed", 3000)
-    assert composed.tags(job) == {f"botrix:{job}:{n}": 1 for n in range(3000)}
+    assert (found["status"], found["created"]) == ("completed", 900)
+    assert composed.tags(job) == {f"botrix:{job}:{n}": 1 for n in range(900)}
     run("docker", "start", victim["Id"])  # the engine leaves alone what was killed by hand
     await until(composed.healthy, 60, "the worker is back")
 
 
 async def test_a_restart_of_the_line_ends_no_worker(composed: Composed) -> None:
     before = {c["Id"]: c["State"]["StartedAt"] for c in composed.workers()}
-    job = await composed.generate(3000)
+    job = await composed.generate(900)
     composed.compose("restart", "line")
     more = await composed.generate(50, priority="high")
     assert (await composed.final(more))["created"] == 50
-    assert (await composed.final(job))["created"] == 3000
-    assert composed.tags(job) == {f"botrix:{job}:{n}": 1 for n in range(3000)}
+    assert (await composed.final(job))["created"] == 900
+    assert composed.tags(job) == {f"botrix:{job}:{n}": 1 for n in range(900)}
     assert {c["Id"]: c["State"]["StartedAt"] for c in composed.workers()} == before
     assert [c["RestartCount"] for c in composed.workers()] == [0] * len(before)
     await until(composed.healthy, 60, "every service is healthy again")
@@ -208,7 +208,7 @@ async def test_both_images_have_the_same_wheel(built: dict[str, str]) -> None:
 
 
 async def test_told_to_stop_a_worker_hands_back_and_ends_well(composed: Composed) -> None:
-    job = await composed.generate(3000)
+    job = await composed.generate(900)
 
     async def begun() -> bool:
         return bool((await composed.job(job))["created"] > 0)
@@ -217,5 +217,5 @@ async def test_told_to_stop_a_worker_hands_back_and_ends_well(composed: Composed
     composed.compose("--profile", "scale", "stop", "worker", "worker-2")
     codes = [c["State"]["ExitCode"] for n in ("worker", "worker-2") for c in composed.containers(n)]
     assert codes == [0, 0]
-    assert (await composed.final(job))["created"] == 3000
+    assert (await composed.final(job))["created"] == 900
     await composed.up("--profile", "scale")
