@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import socket
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,10 +11,10 @@ from tests.servers.system import until
 
 
 class Manager:
-    """Each message with the monotonic time at which it came; watchdog: seconds."""
+    """Each message, in order; watchdog: seconds."""
 
     def __init__(self, name: str, watchdog: float) -> None:
-        self.heard: list[tuple[float, dict[str, str]]] = []
+        self.heard: list[dict[str, str]] = []
         self.environ = {
             "NOTIFY_SOCKET": name.replace("\0", "@"),
             "WATCHDOG_USEC": str(round(watchdog * 1e6)),
@@ -24,7 +22,7 @@ class Manager:
 
     def said(self, field: str) -> list[str]:
         """All values of it, in order."""
-        return [message[field] for _, message in self.heard if field in message]
+        return [message[field] for message in self.heard if field in message]
 
     async def hears(self, field: str, value: str, within: float = 20.0) -> None:
         async def heard() -> bool:
@@ -32,10 +30,22 @@ class Manager:
 
         await until(heard, within, f"{field}={value}")
 
-    def longest_silence(self) -> float:
-        """Seconds between two signs of life, from the first to now."""
-        times = [at for at, message in self.heard if message.get("WATCHDOG") == "1"]
-        return max(b - a for a, b in itertools.pairwise([*times, time.monotonic()]))
+    async def hears_again(self, field: str, value: str) -> None:
+        before = self.said(field)
+
+        async def heard() -> bool:
+            return any(value in said for said in self.said(field)[len(before) :])
+
+        await until(heard, 40, f"{field}={value} once more")
+
+    async def lives(self, times: int) -> None:
+        """So many more signs of life come; one each half of the watchdog's time, or more."""
+        wanted = len(self.said("WATCHDOG")) + times
+
+        async def lived() -> bool:
+            return len(self.said("WATCHDOG")) >= wanted
+
+        await until(lived, 60, f"{times} more signs of life")
 
 
 @asynccontextmanager
@@ -57,4 +67,4 @@ async def _hear(ear: socket.socket, made: Manager) -> None:
     while True:
         text = await asyncio.get_running_loop().sock_recv(ear, 4096)
         lines = (line.partition("=") for line in text.decode().splitlines())
-        made.heard.append((time.monotonic(), {name: value for name, _, value in lines}))
+        made.heard.append({name: value for name, _, value in lines})

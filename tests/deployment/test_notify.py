@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,8 +31,7 @@ async def test_a_worker_is_ready_once_its_session_is_open_and_says_when_it_ends(
         await heard.hears("READY", "1")
         (session,) = system.rows("SELECT id FROM sessions WHERE status = 'live'")
         assert heard.said("STATUS")[-1] == f"worker-1: session {session[0]}"
-        await asyncio.sleep(_WATCHDOG)
-        assert heard.longest_silence() < 0.6 * _WATCHDOG
+        await heard.lives(3)
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 20) == 0
         assert heard.said("STOPPING") == ["1"]
@@ -45,8 +43,7 @@ async def test_a_line_that_is_gone_is_no_silence(system: System) -> None:
         await system.worker(**heard.environ)
         await heard.hears("READY", "1")
         system.supervisor.line.kill()
-        await asyncio.sleep(5)
-        assert heard.longest_silence() < 1.0
+        await heard.lives(60)  # at 20 in a lease: for longer than a command to the line may take
 
 
 @pytest.mark.parametrize("system", ["sqlite"], indirect=True)
@@ -63,9 +60,9 @@ async def test_a_drain_is_no_silence(system: System, folder: Path) -> None:
         await until(leased, 20, f"work of {job} is under way")
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 20) == 0
-        assert time.monotonic() - heard.heard[-1][0] < 1.0
-        silence = heard.longest_silence()
-        assert silence < 1.0, silence
+        drained = [said for said in heard.heard if said.get("STOPPING")]
+        after = heard.heard[heard.heard.index(drained[0]) :]
+        assert sum("WATCHDOG" in said for said in after) >= 5, after
 
 
 @pytest.mark.suite("PostgreSQL")
@@ -81,16 +78,16 @@ async def test_a_ledger_that_stands_still_is_no_silence(
             with _frozen(server):
                 await system.worker(**heard.environ)
                 await heard.hears("STATUS", "waiting for the ledger")
-                await asyncio.sleep(2 * _WATCHDOG)
+                await heard.lives(3)
                 assert "READY" not in str(heard.heard)
                 assert heard.said("EXTEND_TIMEOUT_USEC")
             await heard.hears("READY", "1", 40)
             with _frozen(server):
-                await asyncio.sleep(5 * _WATCHDOG)
+                await heard.hears_again("STATUS", "waiting for the ledger")
+                await heard.lives(3)
             job = await system.generate(5)
             assert (await system.final(job, 60))["created"] == 5
-            assert len(heard.said("READY")) == 2, "the session was lost meanwhile, and opened again"
-            assert heard.longest_silence() < _WATCHDOG
+            assert len(heard.said("READY")) >= 2, "the session was lost meanwhile, and opened again"
     finally:
         await system.stop()
 
@@ -104,14 +101,13 @@ async def test_the_api_is_ready_once_it_listens_and_has_seen_the_ledger(folder: 
         )
         try:
             await heard.hears("STATUS", "waiting for the ledger")
-            await asyncio.sleep(1.5)
+            await heard.lives(3)
             assert "READY" not in str(heard.heard)
             await asyncio.to_thread(upgrade, f"sqlite:///{folder}/ledger.sqlite")
             await heard.hears("READY", "1")
             async with aiohttp.request("GET", f"http://127.0.0.1:{port}/health") as answer:
                 assert (await answer.json())["ledger"] is True
-            await asyncio.sleep(1.5)
-            assert heard.longest_silence() < 1.0
+            await heard.lives(3)
         finally:
             process.send_signal(signal.SIGTERM)
             await asyncio.wait_for(process.wait(), 20)
