@@ -153,9 +153,8 @@ class Watched:
         """Whether one of the two has all that the other has. On a busy machine Sentinels may have
         let the other one lead for no reason."""
         for leads, follows in ((self.primary, self.replica), (self.replica, self.primary)):
-            async with Redis.from_url(leads.url) as redis:
-                said = await redis.info("replication")
-            if said["connected_slaves"] == 1 and said["slave0"]["state"] == "online":
+            said = await _replication(leads)
+            if said.get("connected_slaves") == 1 and said["slave0"]["state"] == "online":
                 self.primary, self.replica = leads, follows
                 return True
         return False
@@ -176,6 +175,15 @@ class Watched:
             if (told["num-slaves"], told["num-other-sentinels"]) != (1, 2):
                 return False
         return True
+
+
+async def _replication(server: RedisServer) -> dict[str, Any]:
+    """Nothing where it hangs up, as one does whose part in it changes."""
+    try:
+        async with Redis.from_url(server.url) as redis:
+            return dict(await redis.info("replication"))
+    except (RedisError, OSError):
+        return {}
 
 
 @asynccontextmanager
