@@ -114,7 +114,7 @@ class Composed:
             found: dict[str, Any] = await answer.json()
             return found
 
-    async def final(self, job_id: str, within: float = 120.0) -> dict[str, Any]:
+    async def final(self, job_id: str, within: float = 300.0) -> dict[str, Any]:
         found: dict[str, Any] = {}
 
         async def done() -> bool:
