@@ -72,6 +72,7 @@ async def test_a_restart_of_the_line_ends_no_worker(composed: Composed) -> None:
 
 async def test_little_memory_is_held_under_load(composed: Composed) -> None:
     """100 MB for a worker and the API, 50 for a line on which 10,000 jobs wait."""
+    composed.inside("api", "botrix directory add load --kind simulated --set forget=true")
     workers = [c["Id"] for c in composed.workers()]
     for ident in workers:
         run("docker", "pause", ident)
@@ -98,11 +99,11 @@ async def test_little_memory_is_held_under_load(composed: Composed) -> None:
 
 
 async def _submit(composed: Composed, jobs: int) -> None:
-    left = iter(range(jobs))
+    left, asked = iter(range(jobs)), {"count": 1, "directory": "load"}
 
     async def some(http: aiohttp.ClientSession) -> None:
         for _ in left:
-            async with http.post("/api/accounts/generate", json={"count": 1}) as answer:
+            async with http.post("/api/accounts/generate", json=asked) as answer:
                 assert answer.status == 202, await answer.text()
 
     async with composed.http() as http:
