@@ -59,8 +59,8 @@ async def line_spoilt(world: World) -> float:
         taken = [key async for key in redis.scan_iter(match="*:taken:*")]
         spoilt = rng.sample([*_KEYS, *taken], 2) if kind == "wrong type" else taken
         for key in spoilt:
-            await redis.delete(key)
-            await redis.hset(key, "of", "another program")
+            async with redis.pipeline(transaction=True) as both:  # a worker pushes in between, else
+                await both.delete(key).hset(key, "of", "another program").execute()
     await world.job_is_done(5)
     for key in spoilt:
         with contextlib.suppress(RedisError):
