@@ -229,7 +229,8 @@ async def test_lanes_that_went_to_another_node_are_found(folder: Path, _: str) -
 
 _WRONG_LINES = [
     ("the CA of another", {"ca": "other"}, "not trusted .*; let ssl_ca_certs in REDIS_URL name"),
-    ("no certificate", {"client": False}, "asks for a certificate of the client"),
+    # As TLS 1.3 has it, the server may have hung up before its reason is read.
+    ("no certificate", {"client": False}, "asks for a certificate of the client|reset by peer"),
     ("another name", {"host": "localhost"}, "has a certificate for another name"),
     ("no TLS in the url", {"scheme": "redis"}, "does not answer .*rediss:// with TLS"),
     ("no TLS at the port", {"plain": True}, "does not answer .*redis:// without"),

@@ -123,8 +123,13 @@ class Shell:
     async def _process(self, *command: str, stdin: int, stdout: object) -> Process:
         return await asyncio.create_subprocess_exec(
             *command, env=self._stage.environ, cwd=self._stage.clone, start_new_session=True,
-            stdin=stdin, stdout=stdout, stderr=STDOUT,
+            stdin=stdin, stdout=stdout, stderr=STDOUT, preexec_fn=_heed_ctrl_c,
         )  # fmt: skip
+
+
+def _heed_ctrl_c() -> None:
+    """Who was started in the background of a script ignores it, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 async def _ended(process: Process) -> bool:
