@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
-from botrix.model import DEFAULT_TENANT, AccountStatus, JobStatus, Lane, SessionStatus, Source
+from botrix.model import DEFAULT_TENANT, AccountStatus, JobStatus, Lane, Role, SessionStatus, Source
 
 metadata = sa.MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"}
@@ -29,6 +29,65 @@ def _one_of(column: str, words: type[StrEnum]) -> sa.CheckConstraint:
     listed = ", ".join(f"'{word}'" for word in words)
     return sa.CheckConstraint(f"{column} IN ({listed})", name=f"ck_{words.__name__.lower()}")
 
+
+tenants = sa.Table(  # quotas: NULL is none
+    "tenants",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("open_jobs", sa.Integer),
+    sa.Column("accounts_per_job", sa.Integer),
+    sa.Column("accounts_per_day", sa.Integer),
+    sa.Column("requests_per_minute", sa.Integer),
+    sa.Column("password_days", sa.Integer),
+    sa.Column("retention_days", sa.Integer),
+    sa.Column("day", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("accounts_today", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("audit_n", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("audit_hash", sa.Text, nullable=False, server_default=""),
+    sa.Column("created_at", sa.Double, nullable=False),
+)
+
+keys = sa.Table(  # digest: SHA-256 of the secret, which is kept nowhere
+    "keys",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    _tenant(),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double),
+    sa.Column("last_used_at", sa.Double),
+    sa.Column("revoked_at", sa.Double),
+    sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),
+    _one_of("role", Role),
+)
+sa.Index("ix_keys_tenant", keys.c.tenant_id)
+
+sign_ins = sa.Table(  # digest: SHA-256 of the cookie
+    "sign_ins",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    _tenant(),
+    sa.Column("key_id", sa.Text, sa.ForeignKey("keys.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+)
+sa.Index("ix_sign_ins_age", sign_ins.c.expires_at)
+
+audit = sa.Table(  # append-only: triggers refuse the rest
+    "audit",
+    metadata,
+    sa.Column("tenant_id", sa.Text, primary_key=True),
+    sa.Column("n", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("object", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+)
 
 place_sequence = sa.Sequence("place_sequence", metadata=metadata)
 
@@ -70,6 +129,8 @@ jobs = sa.Table(
     sa.Column("finished_at", sa.Double),
     sa.Column("look_at", sa.Double),
     sa.Column("looked_at", sa.Double),
+    sa.Column("exported_at", sa.Double),
+    sa.Column("erased_at", sa.Double),
     _one_of("status", JobStatus),
     _one_of("source", Source),
     _one_of("lane", Lane),
@@ -109,6 +170,17 @@ sa.Index(
     sqlite_where=jobs.c.look_at.is_not(None),
     postgresql_where=jobs.c.look_at.is_not(None),
 )
+_OPEN = sa.text("status IN ('pending', 'running', 'cancelling')")
+sa.Index("ix_jobs_open", jobs.c.tenant_id, sqlite_where=_OPEN, postgresql_where=_OPEN)
+sa.Index(
+    "ix_jobs_waiting",
+    jobs.c.tenant_id,
+    jobs.c.place,
+    sqlite_where=jobs.c.place.is_not(None),
+    postgresql_where=jobs.c.place.is_not(None),
+)
+_KEPT = sa.text("erased_at IS NULL AND finished_at IS NOT NULL")
+sa.Index("ix_jobs_kept", jobs.c.finished_at, sqlite_where=_KEPT, postgresql_where=_KEPT)
 sa.Index("ix_jobs_tenant", jobs.c.tenant_id, jobs.c.created_at, jobs.c.id)
 
 accounts = sa.Table(
@@ -136,6 +208,7 @@ accounts = sa.Table(
     sa.Column("reason", sa.Text),
     sa.Column("detail", sa.Text),
     sa.Column("revealed_at", sa.Double),
+    sa.Column("resetting_at", sa.Double),
     sa.Column("updated_at", sa.Double, nullable=False),
     _one_of("status", AccountStatus),
     sa.CheckConstraint("(status = 'leased') = (session_id IS NOT NULL)", name="ck_lease"),
@@ -226,6 +299,8 @@ directories = sa.Table(
     sa.Column("config", sa.Text, nullable=False, server_default="{}"),
     sa.Column("paused", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("pause_reason", sa.Text),
+    sa.Column("secrets", sa.Text, nullable=False, server_default="{}"),
+    sa.Column("policy", sa.Text, nullable=False, server_default="{}"),
     sa.Column("created_at", sa.Double, nullable=False),
 )
 

@@ -22,11 +22,13 @@ from botrix.ledger.revisions import newest
 from botrix.ledger.tables import metadata
 from tests.servers.postgres import PostgresServer
 
+_DEFINED = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND type <> 'trigger'"
+
 
 def _schema(path: Path) -> dict[str, list[str]]:
     """The parts of each table and index, without their order, quotes and spaces."""
     with closing(sqlite3.connect(path)) as db:
-        rows = db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+        rows = db.execute(_DEFINED).fetchall()
     return {name: _parts(sql) for name, sql in rows if name != "alembic_version"}
 
 
