@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ class Settings:
     email_domain: str = "botrix.invalid"
     log_level: str = "INFO"
     api_key: str = field(default="", repr=False)
+    trusted_peers: tuple[IPv4Network | IPv6Network, ...] = ()
+    trusted_hosts: tuple[str, ...] = ()
     sealing_key: Path | None = None
     health_file: Path | None = None
     notify_socket: str = ""
@@ -117,6 +120,14 @@ def _flag(text: str) -> bool:
     return choices[text.strip().lower()]
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").lower().split())
+
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(word) for word in _words(text))
+
+
 def _seconds(microseconds: str) -> float:
     return int(microseconds) / 1e6
 
@@ -149,6 +160,8 @@ _VARIABLES: dict[str, tuple[str, Any]] = {
     "email_domain": ("BOTRIX_EMAIL_DOMAIN", str),
     "log_level": ("BOTRIX_LOG_LEVEL", str),
     "api_key": ("BOTRIX_API_KEY", str),
+    "trusted_peers": ("BOTRIX_TRUSTED_PEERS", _networks),
+    "trusted_hosts": ("BOTRIX_TRUSTED_HOSTS", _words),
     "sealing_key": ("BOTRIX_SEALING_KEY_FILE", Path),
     "health_file": ("BOTRIX_HEALTH_FILE", Path),
     # systemd gives these; nobody sets them

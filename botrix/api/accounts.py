@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from botrix.api.door import HereNow, Key, account_key
+from botrix.api.door import Key, Reads, Reveals, account_key
 from botrix.api.problems import Problem
 from botrix.api.schemas import AccountView, Page, Revealed, account_view
 from botrix.errors import Conflict
@@ -17,7 +17,7 @@ router = APIRouter(prefix="/api/accounts", tags=["accounts"])
 
 @router.get("", response_model=Page[AccountView])
 async def accounts(
-    here: HereNow,
+    here: Reads,
     status: AccountStatus | None = None,
     username: str | None = None,
     cursor: str | None = None,
@@ -33,19 +33,19 @@ async def accounts(
 
 
 @router.get("/stats")
-async def stats(here: HereNow) -> dict[str, int]:
+async def stats(here: Reads) -> dict[str, int]:
     """How many accounts are in which state."""
     return await here.queries.account_stats(here.tenant)
 
 
 @router.get("/{account_id}", response_model=AccountView)
-async def account(here: HereNow, account_id: str) -> dict[str, Any]:
+async def account(here: Reads, account_id: str) -> dict[str, Any]:
     """One account; an id is `<job>:<index>`."""
     return account_view(await here.queries.account(here.tenant, *account_key(account_id)))
 
 
 @router.post("/{account_id}/reveal", response_model=Revealed)
-async def reveal(here: HereNow, account_id: str, key: Key) -> dict[str, Any]:
+async def reveal(here: Reveals, account_id: str, key: Key) -> dict[str, Any]:
     """The password, once; every later call gets 410, but one with the same Idempotency-Key."""
     job_id, index = account_key(account_id)
     found = await here.queries.account(here.tenant, job_id, index)

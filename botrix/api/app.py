@@ -14,15 +14,30 @@ import uvicorn
 from fastapi import FastAPI
 
 from botrix import __version__
-from botrix.api import accounts, generate, history, imports, jobs, metrics, system
-from botrix.api.body import Door
+from botrix.api import (
+    accounts,
+    audit,
+    generate,
+    history,
+    imports,
+    jobs,
+    keys,
+    metrics,
+    sign_in,
+    system,
+)
 from botrix.api.door import Here
+from botrix.api.entrance import Entrance
 from botrix.api.problems import add_handlers
 from botrix.api.server import Server
 from botrix.api.submitting import Submitting
+from botrix.api.trust import Trust
+from botrix.api.who import Doorkeeper
 from botrix.errors import BotrixError, LedgerDown, SettingsError
+from botrix.keys import first_key
 from botrix.ledger.engine import create_engine
 from botrix.ledger.imports import sweep
+from botrix.ledger.keys import Keys
 from botrix.ledger.queries import Queries
 from botrix.log import set_up
 from botrix.notify import Notifier
@@ -30,6 +45,7 @@ from botrix.services import Services
 from botrix.settings import Settings
 
 _log = logging.getLogger(__name__)
+_NOUNS = (generate, imports, jobs, accounts, history, system, metrics, sign_in, keys, audit)
 
 
 def create_app(
@@ -38,13 +54,17 @@ def create_app(
     """Opens ledger and line when it starts, and closes them when it stops. failed: told what a
     background part died of, so that the process can end."""
 
+    first = first_key(settings.api_key) if settings.api_key else None
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with Services(settings) as services:
             queries = Queries(create_engine(settings.ledger_url))
             submitting = Submitting(services.ledger, services.line, failed or _tell)
             submitting.start()
-            app.state.here = Here(services, queries, submitting)
+            held = Keys(queries.engine)
+            keeper = Doorkeeper(held, first)
+            app.state.here = Here(services, queries, held, submitting, keeper)
             sweeping = asyncio.create_task(_sweep_imports(queries))
             yield
             sweeping.cancel()
@@ -60,10 +80,10 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    for noun in (generate, imports, jobs, accounts, history, system, metrics):
+    for noun in _NOUNS:
         app.include_router(noun.router)
     add_handlers(app)
-    app.add_middleware(Door, key=settings.api_key)
+    app.add_middleware(Entrance, trust=Trust(settings.trusted_peers, settings.trusted_hosts))
     return app
 
 
@@ -89,14 +109,25 @@ async def _sweep_imports(queries: Queries) -> None:
         await asyncio.sleep(600.0)
 
 
+async def _require_keys(settings: Settings) -> None:
+    """A ledger that does not answer does not keep it from starting: it lets nobody in then."""
+    queries = Queries(create_engine(settings.ledger_url))
+    try:
+        with contextlib.suppress(LedgerDown):
+            if not await Keys(queries.engine).any_made():
+                raise SettingsError(
+                    f"the API listens on loopback only, not on {settings.host}, while there is no "
+                    "key; make one: botrix key create --role admin --name NAME"
+                )
+    finally:
+        await queries.close()
+
+
 def serve(settings: Settings) -> None:
     """Until SIGTERM or SIGINT. Raises SettingsError for an address that others could reach, where
-    no key is set."""
-    if not settings.api_key and not _is_loopback(settings.host):
-        raise SettingsError(
-            f"the API listens on loopback only, not on {settings.host}, while it has no key; put "
-            "one into a file and set BOTRIX_API_KEY_FILE, such as: botrix secrets --folder DIR"
-        )
+    no key was ever made."""
+    if not _is_loopback(settings.host) and not settings.api_key and not settings.trusted_peers:
+        asyncio.run(_require_keys(settings))
     set_up(settings.log_level, settings.journal_stream)
     faulthandler.enable()  # see daemon.py
     logging.getLogger("uvicorn.error").setLevel("WARNING")
@@ -115,6 +146,7 @@ def serve(settings: Settings) -> None:
     config = uvicorn.Config(
         app, settings.host, settings.port,
         access_log=False, log_config=None, timeout_graceful_shutdown=10, server_header=False,
+        proxy_headers=False,  # whoever asks could name any address
     )  # fmt: skip
     server = Server(config, Notifier(settings.notify_socket, settings.watchdog), look)
     server.run()

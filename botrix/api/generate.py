@@ -7,11 +7,9 @@ import secrets
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 
-from botrix.api.body import strict_json
-from botrix.api.door import Here, HereNow, Key
+from botrix.api.body import read_as
+from botrix.api.door import Here, Key, Submits
 from botrix.api.schemas import GenerateRequest, JobView, job_view
 from botrix.errors import InvalidInput
 from botrix.identity import check_template
@@ -26,10 +24,9 @@ _BODY = {"requestBody": {"required": True, "content": {"application/json": {"sch
 
 
 @router.post("/api/accounts/generate", status_code=202, response_model=JobView, openapi_extra=_BODY)
-async def generate(request: Request, response: Response, here: HereNow, key: Key) -> dict[str, Any]:
+async def generate(request: Request, response: Response, here: Submits, key: Key) -> dict[str, Any]:
     """Accept a job for `count` accounts; answered once the job is durable."""
-    body = await request.body()
-    asked = _read(body)
+    asked = read_as(GenerateRequest, await request.body())
     check_template(asked.template, asked.count)
     await here.require_directory(asked.directory)
     job = NewJob(
@@ -58,11 +55,3 @@ async def accepted(here: Here, response: Response, submitted: Submitted) -> dict
         raise InvalidInput(KEY_WAS_USED)
     response.headers["Location"] = f"/api/jobs/{submitted.job_id}"
     return job_view(await here.queries.job(here.tenant, submitted.job_id))
-
-
-def _read(body: bytes) -> GenerateRequest:
-    try:
-        return GenerateRequest.model_validate(strict_json(body))
-    except ValidationError as error:
-        errors = [{**e, "loc": ("body", *e["loc"])} for e in error.errors()]
-        raise RequestValidationError(errors) from None

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from botrix.api.door import NOTE_MOST, Here, HereNow, account_key
+from botrix.api.door import NOTE_MOST, Here, Reads, account_key
 from botrix.api.schemas import HappeningView, Page, time_of
 
 router = APIRouter(tags=["history"])
@@ -18,7 +18,7 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 
 @router.get("/api/jobs/{job_id}/history", response_model=Page[HappeningView])
 async def of_job(
-    here: HereNow, job_id: str, cursor: Cursor = 0, limit: Limit = 1000
+    here: Reads, job_id: str, cursor: Cursor = 0, limit: Limit = 1000
 ) -> dict[str, Any]:
     """A job and its accounts. What was created at the first attempt makes no item of its own."""
     job = await here.queries.job(here.tenant, job_id)
@@ -27,7 +27,7 @@ async def of_job(
 
 @router.get("/api/accounts/{account_id}/history", response_model=Page[HappeningView])
 async def of_account(
-    here: HereNow, account_id: str, cursor: Cursor = 0, limit: Limit = 1000
+    here: Reads, account_id: str, cursor: Cursor = 0, limit: Limit = 1000
 ) -> dict[str, Any]:
     """One account, and what happened to its job."""
     job_id, index = account_key(account_id)

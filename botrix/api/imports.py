@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from botrix.api.door import Here, HereNow, Key
+from botrix.api.door import Here, Key, Submits
 from botrix.api.generate import accepted, new_job_id
 from botrix.api.problems import Problem
 from botrix.api.schemas import ImportView
@@ -37,7 +37,7 @@ _BODY = {
 async def import_roster(
     request: Request,
     response: Response,
-    here: HereNow,
+    here: Submits,
     key: Key,
     directory: Annotated[str, Query(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "local",
     priority: Lane = Lane.NORMAL,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from botrix.api.door import INDEX_MOST, HereNow, Key
+from botrix.api.door import INDEX_MOST, Key, Operates, Reads
 from botrix.api.schemas import AccountView, BadRowView, JobView, Page, account_view, job_view
 from botrix.errors import InvalidInput
 from botrix.model import AccountStatus, JobStatus
@@ -17,7 +17,7 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 
 @router.get("", response_model=Page[JobView])
 async def jobs(
-    here: HereNow,
+    here: Reads,
     status: JobStatus | None = None,
     directory: str | None = None,
     cursor: str | None = None,
@@ -33,20 +33,20 @@ async def jobs(
 
 
 @router.get("/stats")
-async def stats(here: HereNow) -> dict[str, Any]:
+async def stats(here: Reads) -> dict[str, Any]:
     """How many jobs are in which state, and the sums of their counts."""
     return await here.queries.job_stats(here.tenant)
 
 
 @router.get("/{job_id}", response_model=JobView)
-async def job(here: HereNow, job_id: str) -> dict[str, Any]:
+async def job(here: Reads, job_id: str) -> dict[str, Any]:
     """One job."""
     return job_view(await here.queries.job(here.tenant, job_id))
 
 
 @router.get("/{job_id}/accounts", response_model=Page[AccountView])
 async def accounts(
-    here: HereNow,
+    here: Reads,
     job_id: str,
     status: AccountStatus | None = None,
     cursor: Annotated[int, Query(ge=-1, le=INDEX_MOST)] = -1,
@@ -62,7 +62,7 @@ async def accounts(
 
 @router.get("/{job_id}/rows", response_model=Page[BadRowView])
 async def rows(
-    here: HereNow,
+    here: Reads,
     job_id: str,
     cursor: Annotated[int, Query(ge=0, le=INDEX_MOST)] = 0,
     limit: Limit = 1000,
@@ -74,13 +74,13 @@ async def rows(
 
 
 @router.post("/{job_id}/cancel", response_model=JobView, status_code=202)
-async def cancel(here: HereNow, job_id: str, key: Key) -> dict[str, Any]:
+async def cancel(here: Operates, job_id: str, key: Key) -> dict[str, Any]:
     """Create no more accounts of this job; those under way are still finished."""
     return job_view(await here.queries.cancel(here.tenant, job_id, key))
 
 
 @router.post("/{job_id}/retry", response_model=JobView, status_code=202)
-async def retry(here: HereNow, job_id: str, key: Key) -> dict[str, Any]:
+async def retry(here: Operates, job_id: str, key: Key) -> dict[str, Any]:
     """Try just the failed accounts of a failed job again."""
     view = job_view(await here.queries.retry(here.tenant, job_id, key))
     await here.submitting.opened_again(job_id)

@@ -12,14 +12,14 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from botrix import __version__
-from botrix.api.door import Here, HereNow
+from botrix.api.door import Here, Reads
 from botrix.errors import LedgerDown
 
 router = APIRouter(tags=["system"])
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics(here: HereNow) -> Response:
+async def metrics(here: Reads) -> Response:
     """In Prometheus' text form (version 0.0.4). What the ledger would tell is left out while it
     does not answer."""
     registry = CollectorRegistry()

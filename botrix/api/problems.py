@@ -50,7 +50,7 @@ def problem(status: int, title: str, detail: str, **more: Any) -> JSONResponse:
 
 def add_handlers(app: FastAPI) -> None:
     """Nothing that goes wrong leaves the app in another form."""
-    app.add_exception_handler(Problem, _of_the_door)
+    app.add_exception_handler(Problem, _known)
     app.add_exception_handler(BotrixError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -58,14 +58,17 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unknown)
 
 
-async def _of_the_door(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, Problem)
-    return problem(error.status, error.title, error.detail)
+def answer_to(error: Problem | BotrixError) -> JSONResponse:
+    """Of an error that has a name."""
+    if isinstance(error, Problem):
+        return problem(error.status, error.title, error.detail)
+    status, title = next((s, t) for kind, s, t in _STATUS if isinstance(error, kind))
+    return problem(status, title, str(error))
 
 
 async def _known(_: Request, error: Exception) -> JSONResponse:
-    status, title = next((s, t) for kind, s, t in _STATUS if isinstance(error, kind))
-    return problem(status, title, str(error))
+    assert isinstance(error, Problem | BotrixError)
+    return answer_to(error)
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
-from botrix.model import MAX_ACCOUNTS, AccountStatus, JobStatus, Lane
+from botrix.model import MAX_ACCOUNTS, AccountStatus, JobStatus, Lane, Role
 
 T = TypeVar("T")
 
@@ -100,6 +100,20 @@ class Page(BaseModel, Generic[T]):
 
     items: list[T]
     next: str | None
+
+
+class KeyView(BaseModel):
+    """A key, without its secret. good: neither expired nor revoked."""
+
+    id: str
+    tenant_id: str
+    name: str
+    role: Role
+    good: bool
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
 
 
 class Revealed(BaseModel):

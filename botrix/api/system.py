@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from botrix import __version__
-from botrix.api.door import Here, HereNow
+from botrix.api.door import Anybody, Here, Reads
 from botrix.api.problems import Problem
 from botrix.errors import LedgerDown, LineDown
 from botrix.ledger.revisions import check
@@ -17,16 +17,24 @@ router = APIRouter(tags=["system"])
 
 
 @router.get("/api/workers")
-async def workers(here: HereNow) -> dict[str, Any]:
-    """The live workers, as their health keys tell."""
+async def workers(here: Reads) -> dict[str, Any]:
+    """The live workers, as their health keys tell. A job of another tenant is not named."""
     try:
-        return {"items": [json.loads(text) for text in await here.services.line.workers()]}
+        items = [json.loads(text) for text in await here.services.line.workers()]
     except LineDown as error:
         return {"items": [], "note": str(error)}
+    at_work = {item["current_job"] for item in items} - {None}
+    mine = await here.queries.those_of(here.tenant, at_work) if at_work else set()
+    shown = [{**item, "current_job": _if_in(mine, item["current_job"])} for item in items]
+    return {"items": shown}
+
+
+def _if_in(mine: set[str], job_id: str | None) -> str | None:
+    return job_id if job_id in mine else None
 
 
 @router.get("/api/line")
-async def line(here: HereNow) -> dict[str, Any]:
+async def line(here: Reads) -> dict[str, Any]:
     """How many entries stand in each lane, and their sum."""
     try:
         depths = await here.services.line.depths()
@@ -40,14 +48,14 @@ async def line(here: HereNow) -> dict[str, Any]:
 
 
 @router.get("/api/directories")
-async def directories(here: HereNow) -> dict[str, Any]:
+async def directories(here: Reads) -> dict[str, Any]:
     """The configured directories; credentials are no part of them."""
     rows = await here.queries.directories(here.tenant)
     return {"items": [{"name": r["name"], "kind": r["kind"], "paused": r["paused"]} for r in rows]}
 
 
 @router.get("/health")
-async def health(here: HereNow, response: Response) -> dict[str, Any]:
+async def health(here: Anybody, response: Response) -> dict[str, Any]:
     """What is up, and which versions. 503 where the ledger cannot be used."""
     revision, ledger = await _ledger(here)
     line_up = await _line_up(here)
@@ -66,7 +74,7 @@ async def live() -> dict[str, str]:
 
 
 @router.get("/ready")
-async def ready(here: HereNow) -> dict[str, str]:
+async def ready(here: Anybody) -> dict[str, str]:
     """All that this process works with answers. 503 where ledger or line does not; jobs are
     accepted without the line too, so who wants only that asks `/health`."""
     await here.services.ledger.ping()

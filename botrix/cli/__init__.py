@@ -24,6 +24,8 @@ _COMMANDS = {
     "directory": "botrix.cli.directories",
     "health": "botrix.cli.health",
     "secrets": "botrix.cli.secrets",
+    "key": "botrix.cli.keys",
+    "audit": "botrix.cli.audit",
 }
 
 
@@ -60,6 +62,8 @@ _HELP = {
     "doctor": "Look whether everything needed is there.",
     "health": "Whether the worker here lives; for health checks.",
     "secrets": "Make the secrets of an installation.",
+    "key": "Make, list or revoke keys of the API.",
+    "audit": "Verify or export the record of who did what.",
 }
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from botrix.errors import InvalidInput, LedgerDown
+
+_MISSING = ("42P01", "42703")
+"""PostgreSQL: there is no such table, or no such column."""
 _WITHIN = 10.0
 """Seconds for a connection or a statement; a database that takes longer counts as down."""
 
@@ -52,6 +58,31 @@ def create_engine(url: str, within: float | None = _WITHIN) -> AsyncEngine:
         "postgresql+asyncpg://", async_creator=connect, pool_pre_ping=True, pool_size=5,
         pool_timeout=_WITHIN, hide_parameters=True,
     )  # fmt: skip
+
+
+@asynccontextmanager
+async def begin(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction. Raises LedgerDown where the database does not answer, InvalidInput for a value
+    that it cannot hold."""
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    except (sa.exc.OperationalError, sa.exc.InterfaceError, OSError) as error:
+        raise LedgerDown("the ledger does not answer; try again in a moment") from error
+    except (sa.exc.DBAPIError, OverflowError, UnicodeError) as error:
+        if getattr(getattr(error, "orig", None), "sqlstate", None) in _MISSING:
+            raise LedgerDown("the ledger is not migrated yet; run: botrix migrate") from error
+        if _of_a_value(error):
+            raise InvalidInput(
+                "what was asked for holds a character or number that no ledger can hold"
+            ) from error
+        raise
+
+
+def _of_a_value(error: Exception) -> bool:
+    """Whether a driver refused a value, before any database looked at it or when it did."""
+    kinds = (sa.exc.DataError, OverflowError, UnicodeError)
+    return isinstance(error, kinds) or type(error) is sa.exc.DBAPIError
 
 
 def _prepare(connection: Any, _record: Any) -> None:

@@ -6,16 +6,16 @@ but that of `reveal`, which gives it once.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from botrix.errors import Conflict, InvalidInput, LedgerDown, NotFound
-from botrix.ledger.engine import now
+from botrix.errors import Conflict, InvalidInput, NotFound
+from botrix.ledger.engine import begin, now
 from botrix.ledger.tables import (
     accounts,
     bad_rows,
@@ -63,6 +63,11 @@ class Queries:
     async def job(self, tenant: str, job_id: str) -> Row:
         async with self._begin() as db:
             return await self._job(db, tenant, job_id)
+
+    async def those_of(self, tenant: str, ids: Collection[str]) -> set[str]:
+        """The ids of jobs that are the tenant's own."""
+        query = sa.select(jobs.c.id).where(jobs.c.tenant_id == tenant, jobs.c.id.in_(ids))
+        return {row["id"] for row in await self._rows(query)}
 
     async def job_stats(self, tenant: str) -> Row:
         by_status = sa.select(jobs.c.status, sa.func.count().label("jobs"))
@@ -229,28 +234,13 @@ class Queries:
         async with self._begin() as db:
             return [dict(row) for row in (await db.execute(query)).mappings()]
 
-    @asynccontextmanager
-    async def _begin(self) -> AsyncIterator[AsyncConnection]:
-        try:
-            async with self.engine.begin() as connection:
-                yield connection
-        except (sa.exc.OperationalError, sa.exc.InterfaceError, OSError) as error:
-            raise LedgerDown("the ledger does not answer; try again in a moment") from error
-        except (sa.exc.DBAPIError, OverflowError, UnicodeError) as error:
-            if getattr(getattr(error, "orig", None), "sqlstate", None) in _MISSING:
-                raise LedgerDown("the ledger is not migrated yet; run: botrix migrate") from error
-            if _of_a_value(error):
-                raise InvalidInput(
-                    "what was asked for holds a character or number that no ledger can hold"
-                ) from error
-            raise
+    def _begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return begin(self.engine)
 
     async def close(self) -> None:
         await self.engine.dispose()
 
 
-_MISSING = ("42P01", "42703")
-"""PostgreSQL: there is no such table, or no such column."""
 _TOTALS = ("count", "created", "existing", "failed", "cancelled", "deleted", "retried")
 
 
@@ -260,12 +250,6 @@ def _one(tenant: str, job_id: str, index: int) -> tuple[sa.ColumnElement[bool], 
         accounts.c.job_id == job_id,
         accounts.c.idx == index,
     )
-
-
-def _of_a_value(error: Exception) -> bool:
-    """Whether a driver refused a value, before any database looked at it or when it did."""
-    kinds = (sa.exc.DataError, OverflowError, UnicodeError)
-    return isinstance(error, kinds) or type(error) is sa.exc.DBAPIError
 
 
 async def _first_use(

@@ -111,7 +111,7 @@ def _has_done_something(world: World, name: str) -> Callable[[], Awaitable[bool]
         await world.keep_busy(20)
         return bool(
             world.system.rows(
-                "SELECT 1 FROM audit a JOIN sessions s ON s.id = a.session WHERE s.worker_id = ?"
+                "SELECT 1 FROM changes a JOIN sessions s ON s.id = a.session WHERE s.worker_id = ?"
                 " AND a.kind = 'account' AND a.new_status = 'created' LIMIT 1", name
             )
         )  # fmt: skip

@@ -32,7 +32,7 @@ class Evidence:
     requests: key (Idempotency-Key), path, body, at, status (None: no answer came), job_id; tenant
     where it is not the default one. raw: id and count of the good entries pushed by hand; certain:
     False where one may be lost (no answer came, or the line was emptied before it was taken).
-    jobs, accounts, sessions, audit: rows of the ledger, as `audit.read` gives them.
+    jobs, accounts, sessions, changes: rows of the ledger, as `changes.read` gives them.
     entries: of the directory; calls: its own log, in order; foreign: what others had put there.
     directories: the names under which the ledger knows that directory (none: all jobs are there).
     reveals: account ("job:idx"), userName, status, logs_in; key where one was sent.
@@ -45,7 +45,7 @@ class Evidence:
     jobs: list[Row] = field(default_factory=list)
     accounts: list[Row] = field(default_factory=list)
     sessions: list[Row] = field(default_factory=list)
-    audit: list[Row] = field(default_factory=list)
+    changes: list[Row] = field(default_factory=list)
     entries: list[Row] = field(default_factory=list)
     calls: list[Row] = field(default_factory=list)
     foreign: list[Row] = field(default_factory=list)
@@ -100,7 +100,7 @@ class History:
         for row in evidence.accounts:
             self.rows[row["job_id"]].append(row)
         self.changes: dict[str, dict[str, list[Row]]] = {kind: {} for kind in KINDS}
-        for change in evidence.audit:
+        for change in evidence.changes:
             lives = self.changes[change["kind"]]
             lives.setdefault(subject_of(change), []).append(change)
         self.foreign = {entry["id"]: entry for entry in evidence.foreign}
@@ -171,7 +171,7 @@ class History:
 
 
 def subject_of(row: Row) -> str:
-    """Of a row of accounts or of audit."""
+    """Of a row of accounts or of changes."""
     kind = row.get("kind", "account")
     if kind == "account":
         return f"{row['job_id']}:{row['idx']}"

@@ -176,8 +176,8 @@ def _totals_add_up(h: History) -> Found:
 
 def _only_legal_transitions(h: History) -> Found:
     """I5"""
-    if h.accounts and not h.evidence.audit:
-        yield "audit", "is empty, so nothing can be said; was it installed?"
+    if h.accounts and not h.evidence.changes:
+        yield "changes", "is empty, so nothing can be said; was it installed?"
         return
     sessions = {session["id"]: session for session in h.evidence.sessions}
     for kind, rows in {"job": h.jobs, "account": h.accounts, "session": sessions}.items():

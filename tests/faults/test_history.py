@@ -40,7 +40,7 @@ class Paper:
     def note(self, kind: str, old: str | None, new: str, **more: Any) -> None:
         self.now += 0.01
         told = {"at": self.now, "kind": kind, "old_status": old, "new_status": new, "since": None}
-        self.e.audit.append({**told, **more})
+        self.e.changes.append({**told, **more})
 
     def begin(self) -> None:
         self.session: Row = {"id": f"s{len(self.e.sessions)}", "status": "live"}
@@ -104,7 +104,7 @@ class Paper:
         since = self.now
         self.end("lost")
         self.change(row, "created", self.session, tries=1)
-        self.e.audit[-1]["since"] = since
+        self.e.changes[-1]["since"] = since
         self.begin()
 
     def rename(self, row: Row) -> None:
@@ -254,16 +254,16 @@ class Broken:
         self.job, self.tag = self.jobs[row["job_id"]], f"botrix:{row['job_id']}:{row['idx']}"
         self.entry = _first(e.entries, externalId=self.tag)
         self.landing = _first(e.calls, externalId=self.tag, status=201)
-        self.life = _all(e.audit, kind="account", job_id=row["job_id"], idx=row["idx"])
+        self.life = _all(e.changes, kind="account", job_id=row["job_id"], idx=row["idx"])
         self.asked = _first(e.requests, key="k1", status=202)
         self.reveal = _first(e.reveals, status=200)
 
     def change(self, **like: Any) -> Row:
-        return self.rng.choice(_all(self.e.audit, **like))
+        return self.rng.choice(_all(self.e.changes, **like))
 
     def note(self, change: Row, **more: Any) -> None:
         """Just after that change."""
-        self.e.audit.insert(self.e.audit.index(change) + 1, {**change, **more})
+        self.e.changes.insert(self.e.changes.index(change) + 1, {**change, **more})
 
     def show(self, log: str, written: Callable[[str], str]) -> None:
         secret = written(self.rng.choice(self.e.secrets))
@@ -305,13 +305,13 @@ MUTANTS: list[tuple[str, str, Break]] = [
         b.life[-1], old_status="created", new_status="failed")),
     ("I5", "a final job runs again", lambda b: b.note(
         b.change(new_status="completed"), old_status="completed", new_status="running")),
-    ("I5", "a job skips running", lambda b: b.e.audit.remove(b.change(new_status="running"))),
+    ("I5", "a job skips running", lambda b: b.e.changes.remove(b.change(new_status="running"))),
     ("I5", "a lost session lives again", lambda b: b.note(
         b.change(new_status="lost"), old_status="lost", new_status="live")),
     ("I5", "a row changes unseen", lambda b: b.row.update(status="existing")),
     ("I5", "a row is deleted", lambda b: b.note(b.life[-1], old_status="created", new_status=None)),
-    ("I5", "a row was never entered", lambda b: [b.e.audit.remove(c) for c in b.life]),
-    ("I5", "no audit was kept", lambda b: b.e.audit.clear()),
+    ("I5", "a row was never entered", lambda b: [b.e.changes.remove(c) for c in b.life]),
+    ("I5", "no changes was kept", lambda b: b.e.changes.clear()),
     ("I6", "a lost session leases", lambda b: b.life[0].update(session_status="lost")),
     ("I6", "a lost session records", lambda b: b.life[-1].update(
         session_status="lost", since=None)),

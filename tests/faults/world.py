@@ -21,7 +21,7 @@ from typing import Any
 import aiohttp
 from redis.exceptions import RedisError
 
-from tests.faults import audit
+from tests.faults import changes
 from tests.faults.evidence import Evidence
 from tests.servers.scim import TOKEN, SimulatedDirectory
 from tests.servers.system import FINAL, System, look_at, until
@@ -86,7 +86,7 @@ class World:
             await self.directory.ask("POST", "/Users", user)
         self._foreign = await self.directory.entries()
         await self.system.start()
-        await audit.install(self.system.direct_url)
+        await changes.install(self.system.direct_url)
         config = {"url": self.directory_url or self.directory.url,
                   "token_file": str(self.folder / "token"), "concurrency": 8}  # fmt: skip
         self.system.add_directory("idp", kind="scim", **config)
@@ -290,7 +290,7 @@ class World:
         }
         url = self.system.direct_url
         return Evidence(
-            requests=self.requests, raw=self.raw, **await audit.read(url),
+            requests=self.requests, raw=self.raw, **await changes.read(url),
             entries=await self.directory.entries(), calls=self.directory.calls(),
             foreign=self._foreign, directories=["idp"], reveals=reveals,
             secrets=[*secrets, TOKEN], surfaces=surfaces, health=health,

@@ -62,7 +62,7 @@ _POSTGRES = _Dialect(
 
 @dataclass(frozen=True)
 class _Trigger:
-    """watched: columns of which one must change. given: what of `audit` is said. only: what else
+    """watched: columns of which one must change. given: what of `changes` is said. only: what else
     must hold, for PostgreSQL takes no subselect in WHEN."""
 
     table: str
@@ -73,12 +73,12 @@ class _Trigger:
 
     @property
     def name(self) -> str:
-        return f"audit_{self.table}_{self.event}".lower()
+        return f"changes_{self.table}_{self.event}".lower()
 
     def body(self, dialect: _Dialect) -> str:
         given = {"at": dialect.now, "since": dialect.since, **self.given}
         columns, values = ", ".join(given), ", ".join(given.values())
-        return f"INSERT INTO audit ({columns}) SELECT {values} WHERE {self.only};"
+        return f"INSERT INTO changes ({columns}) SELECT {values} WHERE {self.only};"
 
     def when(self, dialect: _Dialect) -> str:
         changed = " OR ".join(f"OLD.{c} {dialect.differs} NEW.{c}" for c in self.watched)
@@ -138,7 +138,7 @@ _TRIGGERS = (
 
 def _table(dialect: _Dialect) -> str:
     types = (f"{name} {kind.format(double=dialect.double)}" for name, kind in _COLUMNS.items())
-    return f"CREATE TABLE IF NOT EXISTS audit (n {dialect.numbered}, {', '.join(types)})"
+    return f"CREATE TABLE IF NOT EXISTS changes (n {dialect.numbered}, {', '.join(types)})"
 
 
 def _on_sqlite(trigger: _Trigger) -> list[str]:
@@ -176,16 +176,16 @@ async def install(url: str) -> None:
 
 
 async def read(url: str) -> dict[str, list[dict[str, Any]]]:
-    """jobs, accounts, sessions and audit of one moment, with whatever columns they have, but never
+    """jobs, accounts, sessions and changes of one moment, with whatever columns they have; never
     a sealed password or other bytes. Named as the parts of the evidence are."""
     if url.startswith("sqlite:///"):
         with closing(_open(url)) as db:
             db.execute("BEGIN")
-            return {table: _sqlite_rows(db, table) for table in (*_TABLES, "audit")}
+            return {table: _sqlite_rows(db, table) for table in (*_TABLES, "changes")}
     connection = await asyncpg.connect(url)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            return {t: await _postgres_rows(connection, t) for t in (*_TABLES, "audit")}
+            return {t: await _postgres_rows(connection, t) for t in (*_TABLES, "changes")}
     finally:
         await connection.close()
 
@@ -212,6 +212,6 @@ async def _postgres_rows(connection: Any, table: str) -> list[dict[str, Any]]:
 
 
 def _select(table: str, names: list[str]) -> str:
-    first = {"audit": "n", "accounts": "job_id, idx"}.get(table, "id")
+    first = {"changes": "n", "accounts": "job_id, idx"}.get(table, "id")
     columns = ", ".join(f'"{name}"' for name in names)
     return f"SELECT {columns} FROM {table} ORDER BY {first}"

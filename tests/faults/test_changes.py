@@ -19,7 +19,7 @@ from botrix.ledger.ledger import Asked, Ledger, Room, Submission
 from botrix.ledger.migrate import upgrade
 from botrix.model import AccountStatus, LeasedAccount, NewJob, Person, PlannedAccount, Result
 from botrix.services import open_ledger
-from tests.faults import audit
+from tests.faults import changes
 from tests.faults.evidence import Evidence, Row
 from tests.faults.history import check
 from tests.servers.system import until
@@ -41,8 +41,8 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     else:
         made = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
         await asyncio.to_thread(upgrade, made)
-    await audit.install(made)
-    await audit.install(made)
+    await changes.install(made)
+    await changes.install(made)
     return made
 
 
@@ -85,7 +85,7 @@ def result(account: LeasedAccount, status: AccountStatus) -> Result:
 async def evidence(url: str, job: str, count: int) -> Evidence:
     asked = {"key": None, "path": "/api/accounts/generate", "body": {"count": count}, "at": 0.0,
              "status": 202, "job_id": job}  # fmt: skip
-    return Evidence(requests=[asked], directories=[DIRECTORY], **await audit.read(url))
+    return Evidence(requests=[asked], directories=[DIRECTORY], **await changes.read(url))
 
 
 def story(rows: list[Row], *names: str, **only: Any) -> list[tuple[Any, ...]]:
@@ -106,19 +106,19 @@ async def test_good_work_is_noted_and_found_good(ledger: Ledger, url: str) -> No
     found = await evidence(url, "j", 2)
     assert check(found) == []
     names = ("old_status", "new_status", "session", "session_status", "attempt", "crashes")
-    assert story(found.audit, *names, kind="account", idx=second.index) == [
+    assert story(found.changes, *names, kind="account", idx=second.index) == [
         (None, "leased", "s1", "live", 1, 0),
         ("leased", "unsure", "s1", "lost", 1, 1),
         ("unsure", "leased", "s2", "live", 2, 1),
         ("leased", "failed", "s2", "live", 2, 1),
     ]
-    assert story(found.audit, "new_status", "username", "tries", kind="account", idx=0) == [
+    assert story(found.changes, "new_status", "username", "tries", kind="account", idx=0) == [
         ("leased", "j-0", 0), ("leased", "other", 0), ("created", "other", 1),
     ]  # fmt: skip
-    assert story(found.audit, "session", "old_status", "new_status", kind="session") == [
+    assert story(found.changes, "session", "old_status", "new_status", kind="session") == [
         ("s1", None, "live"), ("s1", "live", "lost"), ("s2", None, "live"), ("s2", "live", "ended"),
     ]  # fmt: skip
-    jobs = story(found.audit, "old_status", "new_status", kind="job", job_id="j")
+    jobs = story(found.changes, "old_status", "new_status", kind="job", job_id="j")
     assert [pair for pair in jobs if pair[0] != pair[1]] == [
         (None, "pending"), ("pending", "running"), ("running", "failed"),
     ]  # fmt: skip
@@ -126,19 +126,19 @@ async def test_good_work_is_noted_and_found_good(ledger: Ledger, url: str) -> No
 
 async def test_what_changes_nothing_is_not_noted(ledger: Ledger, url: str) -> None:
     await claimed(ledger, NewJob("j", 2))
-    before = (await audit.read(url))["audit"]
+    before = (await changes.read(url))["changes"]
     await ledger.renew("s1")
     await say(
         url,
         "UPDATE accounts SET updated_at = 5, reason = 'r', status = 'leased'",
         "UPDATE jobs SET updated_at = 5, place = 99, status = status",
     )
-    assert (await audit.read(url))["audit"] == before
+    assert (await changes.read(url))["changes"] == before
 
 
 async def test_sealed_passwords_are_not_read(ledger: Ledger, url: str) -> None:
     await claimed(ledger, NewJob("j", 1))
-    read = await audit.read(url)
+    read = await changes.read(url)
     assert not any("sealed" in row for rows in read.values() for row in rows)
     assert {"username", "session_id", "row", "entry_id"} <= read["accounts"][0].keys()
     assert Evidence.from_json(Evidence(**read).to_json()) == Evidence(**read)
@@ -174,7 +174,7 @@ async def test_a_half_imported_roster_may_be_taken_back(ledger: Ledger, url: str
         "DELETE FROM accounts",
         "DELETE FROM jobs WHERE importing",
     )
-    notes = (await audit.read(url))["audit"]
+    notes = (await changes.read(url))["changes"]
     assert None not in [row["new_status"] for row in notes]
 
 
@@ -182,7 +182,7 @@ async def test_a_half_imported_roster_may_be_taken_back(ledger: Ledger, url: str
 async def test_a_result_that_waits_while_its_session_is_lost(postgres_server: Any) -> None:
     """It saw a live session, and changes its own lease: that harms nobody, and is no violation."""
     url = await postgres_server.database()
-    await audit.install(url)
+    await changes.install(url)
     ledger, other = open_ledger(url), await asyncpg.connect(url)
     try:
         await ledger.open_session("s1", "w", "host", 1, "0")
@@ -205,8 +205,8 @@ async def test_a_result_that_waits_while_its_session_is_lost(postgres_server: An
         await other.close()
         await ledger.close()
     found = await evidence(url, "j", 1)
-    statuses = story(found.audit, "new_status", "session_status", kind="account")
+    statuses = story(found.changes, "new_status", "session_status", kind="account")
     assert (accepted, statuses[-1]) == (1, ("created", "lost"))
     assert check(found) == []
-    late = [{**row, "since": row["at"]} for row in found.audit]
-    assert {v.invariant for v in check(Evidence(**{**found.parts(), "audit": late}))} == {"I6"}
+    late = [{**row, "since": row["at"]} for row in found.changes]
+    assert {v.invariant for v in check(Evidence(**{**found.parts(), "changes": late}))} == {"I6"}
