@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from botrix.api.body import _OPEN
+from botrix.api.entrance import OPEN
 from botrix.cli import _COMMANDS, main
 from botrix.line import keys
 from botrix.line.connection import ANSWER_WITHIN
@@ -197,7 +197,7 @@ def test_probes_ask_what_is_there(manifest: Manifest) -> None:
             assert program == "botrix"
             assert command in _COMMANDS
         else:
-            assert probe["httpGet"]["path"] in _OPEN  # asked without a key
+            assert probe["httpGet"]["path"] in OPEN  # asked without a key
             assert probe["httpGet"]["port"] in {port["name"] for port in container["ports"]}
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import psutil
 import pytest
 
+from botrix.keys import new_key
 from tests.servers.system import FAST, System, until
 
 ROOT = Path(__file__).parents[2]
@@ -232,7 +233,7 @@ def _standin(run: Run, folder: Path, api: str, **more: Any) -> Path:
 async def test_containers_are_asked_with_their_key(
     run: Run, folder: Path, plugin: bool, compose: str
 ) -> None:
-    key = uuid.uuid4().hex
+    key = new_key().text
     system = System(folder / "data", {**FAST, "BOTRIX_API_KEY": key})
     try:
         await system.start()
