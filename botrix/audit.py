@@ -12,13 +12,11 @@ from botrix.model import DEFAULT_TENANT
 
 
 class Actor(NamedTuple):
-    """Who acts, and from where: a key (`key:<id>`), this machine's `console` or `local` API."""
+    """Who acts, and from where: a key (`key:<id>`), a user at a terminal (`console:<name>`),
+    or this machine's API without keys (`local`)."""
 
     who: str
     address: str
-
-
-CONSOLE = Actor("console", "this machine")
 
 
 class Act(NamedTuple):

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from botrix.cli.console import console
 from botrix.cli.render import print_rows
 from botrix.errors import BotrixError
 from botrix.model import DEFAULT_TENANT, Role
@@ -29,19 +30,18 @@ def key() -> None:
 
 
 @key.command("create")
-@click.option("--role", type=click.Choice([*Role]), required=True)
+@click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
 @click.option("--name", required=True, help="Whose it is, or what for.")
 @click.option("--tenant", default=DEFAULT_TENANT, show_default=True)
 @click.option("--expires", metavar="SPAN", help="After so long, such as 90d or 12h.")
 @for_programs
 def create(role: str, name: str, tenant: str, expires: str | None, as_json: bool) -> None:
     """Make a key. It is shown this once; keep it in a file that only its user can read."""
-    from botrix.audit import CONSOLE
     from botrix.keys import new_key
 
     made, days = new_key(), _days(expires)
     checked = _name(name)
-    _run(lambda keys: keys.create(made, tenant, checked, Role(role), days, CONSOLE))
+    _run(lambda keys: keys.create(made, tenant, checked, Role(role), days, console()))
     if as_json:
         click.echo(json.dumps({"id": made.id, "key": made.text, "role": role, "tenant": tenant}))
     else:
@@ -62,9 +62,8 @@ def list_(tenant: str | None, as_json: bool) -> None:
 @click.argument("key_id")
 def revoke(key_id: str) -> None:
     """End a key for good, in every process within five seconds. KEY_ID: its middle part."""
-    from botrix.audit import CONSOLE
 
-    _run(lambda keys: keys.revoke(None, key_id, CONSOLE))
+    _run(lambda keys: keys.revoke(None, key_id, console()))
     click.echo(f"key {key_id} was revoked")
 
 
