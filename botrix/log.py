@@ -69,3 +69,4 @@ def set_up(level: str, journal_stream: str = "") -> None:
         handler = Journal(journal.Way())
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("aiosqlite").setLevel("INFO")  # below that it logs the values of statements

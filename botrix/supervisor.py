@@ -33,13 +33,13 @@ class Supervisor:
     def __init__(self, settings: Settings, workers: int, environ: Mapping[str, str]) -> None:
         self.settings = settings
         self.output: IO[bytes] | None = None
-        given = ("BOTRIX_LEDGER_URL_FILE", "REDIS_URL_FILE")  # read already; both would be refused
+        urls = {"BOTRIX_LEDGER_URL": settings.ledger_url, "REDIS_URL": settings.redis_url}
         self._environ = {
-            **{name: value for name, value in environ.items() if name not in given},
+            **environ,
             "BOTRIX_DATA": str(settings.data),
-            "BOTRIX_LEDGER_URL": settings.ledger_url,
-            "REDIS_URL": settings.redis_url,
             "BOTRIX_PORT": str(settings.port),
+            # What came from a file stays in it: more people see an environment.
+            **{name: url for name, url in urls.items() if f"{name}_FILE" not in environ},
         }
         self._names = [f"worker-{n}" for n in range(1, workers + 1)]
         self.line = LineServer(settings.data, settings.line_socket)

@@ -12,8 +12,10 @@ import contextlib
 import json
 import os
 import random
+import secrets
 import time
 from asyncio.subprocess import Process
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from typing import Any
 import aiohttp
 from redis.exceptions import RedisError
 
+from botrix.ledger.tables import metadata
 from tests.faults import changes
 from tests.faults.evidence import Evidence
 from tests.servers.scim import TOKEN, SimulatedDirectory
@@ -36,6 +39,7 @@ SHORT_LEASES = {
     "BOTRIX_REQUEST_TIMEOUT": "2",
     "BOTRIX_CAPACITY": "60",
     "HEALTH_CHECK_INTERVAL": str(HEALTH),
+    "BOTRIX_LOG_LEVEL": "DEBUG",  # what is logged must hold no secret, however much it is
 }
 SETTLED = LEASE + 2.0
 _LANES = ("high", "normal", "low")
@@ -70,6 +74,7 @@ class World:
         self.raw: list[dict[str, Any]] = []
         self.ended: dict[str, float] = {}
         self.errors: list[str] = []
+        self.canaries: list[str] = []
         self.extras: dict[str, Any] = {}
         self.marks: dict[str, int] = {}
         self._numbers = iter(range(1, 1 << 30))
@@ -204,7 +209,10 @@ class World:
     async def submit_roster(self, names: list[str]) -> str:
         """Until it is accepted."""
         key, path = f"key-{next(self._numbers)}", "/api/accounts/import"
-        roster = "username\n" + "".join(f"{name}\n" for name in names)
+        given = [secrets.token_urlsafe(18) for _ in names]
+        self.canaries += given
+        rows = zip(names, given, strict=True)
+        roster = "username,password\n" + "".join(f"{name},{word}\n" for name, word in rows)
         request = {"key": key, "path": path, "body": {"count": len(names)}, "at": time.time(),
                    "status": None, "job_id": None}  # fmt: skip
         self.requests.append(request)
@@ -280,12 +288,16 @@ class World:
 
     async def evidence(self, reveal: int = 30) -> Evidence:
         """reveal: of how many accounts the password is asked for, and tried at the directory."""
-        reveals, secrets = await self.reveals(reveal)
+        environment = self._processes()
+        reveals, passwords = await self.reveals(reveal)
         health = await self._health()
         texts = {"events": "\n".join(self._events), "errors": "\n".join(self.errors)}
         surfaces = {
             "log": self.log.read_text(errors="replace"),
             "line": await self._line(),
+            "ledger": self._ledger(),
+            "files": self._files(),
+            "processes": environment,
             **texts,
         }
         url = self.system.direct_url
@@ -293,7 +305,8 @@ class World:
             requests=self.requests, raw=self.raw, **await changes.read(url),
             entries=await self.directory.entries(), calls=self.directory.calls(),
             foreign=self._foreign, directories=["idp"], reveals=reveals,
-            secrets=[*secrets, TOKEN], surfaces=surfaces, health=health,
+            secrets=[*passwords, *self.canaries, *self._keys(), TOKEN], surfaces=surfaces,
+            health=health,
             limits={"tries": 4, "renames": 8, "rate": None},
         )  # fmt: skip
 
@@ -303,24 +316,54 @@ class World:
             " WHERE a.status = 'created' AND j.directory = 'idp'"
         )
         reveals: list[dict[str, Any]] = []
-        secrets: list[str] = []
+        passwords: list[str] = []
         some = self.rng.sample(rows, min(most, len(rows)))
 
         async def reveal(mine: list[tuple[Any, ...]]) -> None:
             for job, idx in mine:
-                reveals.append(await self._reveal(f"{job}:{idx}", secrets))
+                reveals.append(await self._reveal(f"{job}:{idx}", passwords))
 
         await asyncio.gather(*(reveal(some[n::8]) for n in range(8)))
-        return reveals, secrets
+        return reveals, passwords
 
-    async def _reveal(self, account: str, secrets: list[str]) -> dict[str, Any]:
+    async def _reveal(self, account: str, passwords: list[str]) -> dict[str, Any]:
         async with self.system.http.post(f"/api/accounts/{account}/reveal", json={}) as answer:
             said = await answer.json(content_type=None)
         name, password = said.get("username"), said.get("password", "")
-        secrets += [password] if password else []
+        passwords += [password] if password else []
         told = {"userName": name, "password": password}
         logs_in = answer.status == 200 and await self.directory.logs_in(told)
         return {"account": account, "userName": name, "status": answer.status, "logs_in": logs_in}
+
+    def _keys(self) -> list[str]:
+        """The sealing key, as it might be written somewhere."""
+        kept = self.system.settings.sealing_key_file.read_bytes()
+        lines = [line.strip() for line in kept.decode("latin-1").splitlines()]
+        return [kept.hex(), b64encode(kept).decode(), kept.decode("latin-1"), *lines]
+
+    def _ledger(self) -> str:
+        """Every column of every table."""
+        tables = metadata.sorted_tables
+        return "\n".join(repr(self.system.rows(f"SELECT * FROM {table.name}")) for table in tables)
+
+    def _files(self) -> str:
+        """Whatever the system wrote (ledger and WAL, files of the line), but for the key itself."""
+        data = self.system.settings.data
+        kept = (path for path in data.rglob("*") if path.is_file())
+        return "\n".join(
+            path.read_bytes().decode("latin-1")
+            for path in kept
+            if path != self.system.settings.sealing_key_file
+        )
+
+    def _processes(self) -> str:
+        """Titles and environments of those that run."""
+        told = []
+        for process in (*self.system.workers.values(), *self.system.supervisor.processes.values()):
+            for what in ("cmdline", "environ"):
+                with contextlib.suppress(OSError):  # it is gone
+                    told.append(Path(f"/proc/{process.pid}/{what}").read_text(errors="replace"))
+        return "\n".join(told)
 
     async def _health(self) -> list[dict[str, Any]]:
         ttl = max(1, round(3 * HEALTH))
