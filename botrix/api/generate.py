@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from botrix.api.body import read_as
 from botrix.api.door import Here, Key, Submits
+from botrix.api.problems import Problem
 from botrix.api.schemas import GenerateRequest, JobView, job_view
 from botrix.errors import InvalidInput
 from botrix.identity import check_template
@@ -53,5 +54,9 @@ async def accepted(here: Here, response: Response, submitted: Submitted) -> dict
     """The 202 of a new job, or of the earlier one with the same key and body."""
     if submitted.clash:
         raise InvalidInput(KEY_WAS_USED)
+    if submitted.refused and submitted.retry_after is None:
+        raise InvalidInput(submitted.refused)
+    if submitted.refused:
+        raise Problem(429, "Over quota", submitted.refused, submitted.retry_after)
     response.headers["Location"] = f"/api/jobs/{submitted.job_id}"
     return job_view(await here.queries.job(here.tenant, submitted.job_id))

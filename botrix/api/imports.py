@@ -74,7 +74,7 @@ class _Reading:
         self._bad: list[tuple[int, str]] = []
 
     async def run(self, request: Request, key: str | None) -> Submitted:
-        await self._import.begin()
+        await self._import.begin(key)
         try:
             async for chunk in request.stream():
                 self._digest.update(chunk)
@@ -85,7 +85,7 @@ class _Reading:
         except BaseException:
             await self._import.abort()
             raise
-        if submitted.replay or submitted.clash:
+        if submitted.replay or submitted.clash or submitted.refused:
             await self._import.abort()
         elif submitted.place is not None:
             await self._here.submitting.announce([(self._job, submitted.place)])

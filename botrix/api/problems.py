@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import uuid
 from typing import Any
 
@@ -33,11 +34,14 @@ _STATUS: list[tuple[type[BotrixError], int, str]] = [
 
 
 class Problem(Exception):
-    """An error of the door itself, with its HTTP status."""
+    """An error of the door itself, with its HTTP status. retry_after: seconds, told as a header."""
 
-    def __init__(self, status: int, title: str, detail: str) -> None:
+    def __init__(
+        self, status: int, title: str, detail: str, retry_after: float | None = None
+    ) -> None:
         super().__init__(detail)
         self.status, self.title, self.detail = status, title, detail
+        self.retry_after = retry_after
 
 
 def problem(status: int, title: str, detail: str, **more: Any) -> JSONResponse:
@@ -61,7 +65,10 @@ def add_handlers(app: FastAPI) -> None:
 def answer_to(error: Problem | BotrixError) -> JSONResponse:
     """Of an error that has a name."""
     if isinstance(error, Problem):
-        return problem(error.status, error.title, error.detail)
+        answer = problem(error.status, error.title, error.detail)
+        if error.retry_after is not None:
+            answer.headers["Retry-After"] = str(math.ceil(error.retry_after))
+        return answer
     status, title = next((s, t) for kind, s, t in _STATUS if isinstance(error, kind))
     return problem(status, title, str(error))
 

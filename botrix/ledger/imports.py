@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from botrix.errors import LedgerDown
+from botrix.errors import InvalidInput, LedgerDown
 from botrix.ledger.engine import now
 from botrix.ledger.ledger import Submitted
+from botrix.ledger.quotas import COUNTED, Quota, too_many
 from botrix.ledger.tables import (
     accounts,
     bad_rows,
@@ -21,6 +22,7 @@ from botrix.ledger.tables import (
     idempotency_keys,
     jobs,
     place_sequence,
+    tenants,
 )
 from botrix.model import NewJob, Person, tag_of
 
@@ -38,6 +40,7 @@ class RosterRow:
 
 
 _ENTER = sa.insert(accounts).values(updated_at=now())
+_QUOTAS = (tenants.c.open_jobs, tenants.c.accounts_per_job, tenants.c.accounts_per_day)
 
 
 class Import:
@@ -48,8 +51,11 @@ class Import:
         self._job = job
         self.count = 0
         self.bad = 0
+        self._most: int | None = None
 
-    async def begin(self) -> None:
+    async def begin(self, key: str | None = None) -> None:
+        """key: where it was used before, the roster is read to its end whatever the quota, for it
+        may be the same one."""
         job = self._job
         values = {
             "id": job.id, "tenant_id": job.tenant_id, "source": job.source, "lane": job.lane,
@@ -58,15 +64,23 @@ class Import:
         }  # fmt: skip
         async with self._begin() as db:
             await db.execute(sa.insert(jobs).values(**values))
+            if key is None or await self._user(db, key) is None:
+                query = sa.select(tenants.c.accounts_per_job)
+                found = await db.execute(query.where(tenants.c.id == job.tenant_id))
+                self._most = found.scalar_one_or_none()
 
     async def add(
         self, rows: Sequence[RosterRow], bad: Sequence[tuple[int, str]], seal: Seal
     ) -> list[tuple[int, str]]:
         """One batch, in one transaction. Answers the rows whose user name came before in the
-        roster, as (row, reason); they are kept with the bad ones."""
+        roster, as (row, reason); they are kept with the bad ones. Raises InvalidInput where there
+        are more than the tenant may ask for in one job."""
         async with self._begin() as db:
             await self._touch(db, {"updated_at": now()})
             good, repeated = await self._without_repeats(db, rows)
+            reason = too_many(self._job.tenant_id, self.count + len(good), self._most)
+            if reason is not None:
+                raise InvalidInput(reason)
             if good:
                 await db.execute(_ENTER, self._values(good, seal))
             left_out = [*bad, *repeated]
@@ -117,12 +131,17 @@ class Import:
         return {"job_id": job.id, "tenant_id": job.tenant_id, "row": number, "reason": reason}
 
     async def finish(self, key: str | None, fingerprint: str) -> Submitted:
-        """From here on the job is there; its place is returned, or the earlier job of the key."""
+        """From here on the job is there; its place is returned, or the earlier job of the key, or
+        why the tenant may not have it: then nothing was written, and `abort` is to follow."""
         job = self._job
         async with self._begin() as db:
             earlier = await self._earlier(db, key, fingerprint) if key is not None else None
             if earlier is not None:
                 return earlier
+            refusal = await self._refusal(db) if self.count else None
+            if refusal is not None:
+                await db.rollback()
+                return refusal
             place = await self._next_place(db) if self.count else None
             change: dict[str, Any] = {
                 "importing": False,
@@ -146,6 +165,25 @@ class Import:
         if (await db.execute(mine.values(**change))).rowcount != 1:
             raise LedgerDown("the roster took too long and was taken back; send it again")
 
+    async def _refusal(self, db: AsyncConnection) -> Submitted | None:
+        """Under a lock on the tenant, where it has a quota that several could break together."""
+        job = replace(self._job, count=self.count)
+        mine = (tenants.c.id == job.tenant_id, sa.or_(*(c.is_not(None) for c in _QUOTAS)))
+        locked = sa.select(tenants.c.id, *_QUOTAS, tenants.c.day, tenants.c.accounts_today)
+        row = (await db.execute(locked.where(*mine).with_for_update(key_share=True))).first()
+        if row is None:
+            return None
+        quota = Quota(*row)
+        some = sa.select(sa.literal(1)).where(jobs.c.tenant_id == quota.id, sa.text(COUNTED))
+        some = some.select_from(jobs).limit(quota.open_jobs or 0)
+        query = sa.select(sa.select(sa.func.count()).select_from(some.subquery()).scalar_subquery())
+        quota.open, at = (await db.execute(query.add_columns(now()))).one()
+        refusal = quota.enter(job, at)
+        if refusal is None:
+            spent = {"day": quota.day, "accounts_today": quota.accounts_today}
+            await db.execute(sa.update(tenants).where(tenants.c.id == quota.id).values(**spent))
+        return refusal
+
     def _begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return _begin(self._engine)
 
@@ -157,11 +195,18 @@ class Import:
         entered = insert(idempotency_keys).values(**values, tenant_id=tenant, created_at=now())
         if (await db.execute(entered.on_conflict_do_nothing())).rowcount == 1:
             return None
-        query = sa.select(idempotency_keys.c.job_id, idempotency_keys.c.fingerprint).where(
-            idempotency_keys.c.tenant_id == tenant, idempotency_keys.c.key == key
-        )
-        job_id, before = (await db.execute(query)).one()
+        user = await self._user(db, key)
+        assert user is not None
+        job_id, before = user
         return Submitted(job_id, replay=before == fingerprint, clash=before != fingerprint)
+
+    async def _user(self, db: AsyncConnection, key: str) -> tuple[str, str] | None:
+        """The job that used the key, and the fingerprint of its roster."""
+        query = sa.select(idempotency_keys.c.job_id, idempotency_keys.c.fingerprint).where(
+            idempotency_keys.c.tenant_id == self._job.tenant_id, idempotency_keys.c.key == key
+        )
+        row = (await db.execute(query)).first()
+        return None if row is None else (row[0], row[1])
 
     async def _next_place(self, db: AsyncConnection) -> int:
         if self._engine.dialect.name == "postgresql":

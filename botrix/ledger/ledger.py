@@ -38,12 +38,16 @@ class Submission:
 @dataclass(frozen=True, slots=True)
 class Submitted:
     """job_id is the earlier job's where the same key and body came before (`replay`);
-    clash: the key was used with another body, and nothing was written."""
+    clash: the key was used with another body, and nothing was written. refused: why a quota of the
+    tenant does not allow it; nothing was written, and the key is free. retry_after: seconds until
+    it may be allowed; None where it never will be."""
 
     job_id: str
     place: int | None = None
     replay: bool = False
     clash: bool = False
+    refused: str = ""
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

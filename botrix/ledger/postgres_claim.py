@@ -25,12 +25,15 @@ from botrix.ledger.slices import (
     Slices,
     known_raw,
     leased,
+    raw_fault,
 )
 from botrix.model import SLICE, Happening, LeasedAccount, NewJob, PlannedAccount
 
 LIVE = "SELECT status FROM sessions WHERE id = $1 FOR SHARE"
 _DIRECTORIES = """
-SELECT DISTINCT u.tenant_id, u.name FROM unnest($1::text[], $2::text[]) u (tenant_id, name),
+SELECT DISTINCT u.tenant_id, u.name,
+  (SELECT t.accounts_per_job FROM tenants t WHERE t.id = u.tenant_id) AS most
+FROM unnest($1::text[], $2::text[]) u (tenant_id, name),
 LATERAL (SELECT 1 FROM directories d WHERE d.tenant_id = u.tenant_id AND d.name = u.name) d
 """
 _JOB = ", ".join(f"j.{name}" for name in JOB_COLUMNS)
@@ -158,15 +161,17 @@ async def _enter_raw(db: Db, raw: Sequence[NewJob]) -> dict[str, Ruling]:
     if not raw:
         return {}
     pairs = ([job.tenant_id for job in raw], [job.directory for job in raw])
-    known = {tuple(row) for row in await db.fetch(_DIRECTORIES, *pairs)}
-    usable = sorted((j for j in raw if (j.tenant_id, j.directory) in known), key=lambda j: j.id)
+    found = await db.fetch(_DIRECTORIES, *pairs)
+    known = {(row["tenant_id"], row["name"]): row["most"] for row in found}
+    faults = {job.id: raw_fault(job, known) for job in raw}
+    usable = sorted((job for job in raw if faults[job.id] is None), key=lambda job: job.id)
     rows = await db.fetch(
         f"{INSERT_JOBS} ON CONFLICT (id) DO NOTHING RETURNING id", *job_columns(usable), False
     )
     new = {row["id"] for row in rows}
     old = [job for job in raw if job.id not in new]
     present = await _job_rows(db, _PRESENT, [job.id for job in old]) if old else {}
-    return {job.id: known_raw(job, present.get(job.id)) for job in old}
+    return {job.id: known_raw(job, present.get(job.id), faults[job.id]) for job in old}
 
 
 async def _open_accounts(

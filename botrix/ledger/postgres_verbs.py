@@ -6,13 +6,14 @@ the database, in seconds since 1970.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from botrix.ledger.ledger import DirectoryRow, Recorded, Submission, Submitted
 from botrix.ledger.notes import of_result
 from botrix.ledger.postgres_history import note
 from botrix.ledger.postgres_rows import JOB, NOW, SUM, Db, job_state, lost
+from botrix.ledger.quotas import COUNTED, QUOTA_COLUMNS, Quota, sift
 from botrix.model import Happening, LeasedAccount, NewJob, Person, Result
 
 INSERT_JOBS = f"""
@@ -24,6 +25,30 @@ FROM (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::t
                            $7::int[], $8::int[])
       WITH ORDINALITY
       u (id, tenant_id, source, lane, directory, template, tries, count, n) ORDER BY n) u
+"""
+INSERT_FREE = f"""
+{INSERT_JOBS}
+WHERE (SELECT t.id FROM tenants t WHERE t.id = u.tenant_id AND (t.open_jobs IS NOT NULL
+       OR t.accounts_per_day IS NOT NULL OR u.count > t.accounts_per_job)) IS NULL
+RETURNING id, place
+"""  # of tenants whose quotas need no lock, which so cost no round trip
+LOCK_QUOTAS = f"""
+SELECT {QUOTA_COLUMNS} FROM tenants t WHERE t.id = ANY ($1::text[])
+ORDER BY t.id FOR NO KEY UPDATE
+"""
+OPEN_JOBS = f"""
+SELECT {NOW} AS now, ARRAY(
+  SELECT (SELECT count(*) FROM (
+    SELECT 1 FROM jobs WHERE tenant_id = u.id AND {COUNTED} LIMIT u.most) counted)
+  FROM unnest($1::text[], $2::int[]) WITH ORDINALITY u (id, most, n) ORDER BY u.n) AS open
+"""
+_SPENT = """
+UPDATE tenants t SET day = u.day, accounts_today = u.accounts
+FROM unnest($1::text[], $2::int[], $3::bigint[]) u (id, day, accounts) WHERE t.id = u.id
+"""
+_FREE_KEYS = """
+DELETE FROM idempotency_keys k USING unnest($1::text[], $2::text[], $3::text[]) u (tenant, key, job)
+WHERE k.tenant_id = u.tenant AND k.key = u.key AND k.job_id = u.job
 """
 _KEYS = f"""
 INSERT INTO idempotency_keys (tenant_id, key, fingerprint, job_id, created_at)
@@ -128,15 +153,59 @@ def job_columns(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:
 
 
 async def submit(db: Db, submissions: Sequence[Submission]) -> list[Submitted]:
-    before = await _earlier(db, [one for one in submissions if one.key is not None])
-    answers = [before.get(one.job.id) or Submitted(one.job.id) for one in submissions]
-    new = [one.job for one in submissions if one.job.id not in before]
-    rows = await db.fetch(f"{INSERT_JOBS} RETURNING id, place", *job_columns(new), True)
-    places = {row["id"]: row["place"] for row in rows}
-    return [
-        answer if answer.replay or answer.clash else Submitted(answer.job_id, places[answer.job_id])
-        for answer in answers
-    ]
+    """Who is refused has not used the key, so that a second submission under it is the first."""
+    answers: dict[str, Submitted] = {}
+    left = list(submissions)
+    while left:
+        answers |= await _earlier(db, [one for one in left if one.key is not None])
+        new = [one for one in left if one.job.id not in answers]
+        answers |= await _enter(db, new)
+        refused = {one.job.id for one in new if answers[one.job.id].refused}
+        left = [one for one in left if answers[one.job.id].job_id in refused - {one.job.id}]
+        for one in left:
+            del answers[one.job.id]
+    return [answers[one.job.id] for one in submissions]
+
+
+async def _enter(db: Db, new: Sequence[Submission]) -> dict[str, Submitted]:
+    """By job id. Those of tenants with quotas enter under a lock on their tenant."""
+    if not new:
+        return {}
+    entered = _entered(await db.fetch(INSERT_FREE, *job_columns([one.job for one in new]), True))
+    if len(entered) == len(new):
+        return entered
+    limited = [one for one in new if one.job.id not in entered]
+    entering, refused = await _within_quotas(db, limited)
+    columns = job_columns([one.job for one in entering])
+    rows = await db.fetch(f"{INSERT_JOBS} RETURNING id, place", *columns, True)
+    return entered | refused | _entered(rows)
+
+
+def _entered(rows: Iterable[Any]) -> dict[str, Submitted]:
+    return {row["id"]: Submitted(row["id"], row["place"]) for row in rows}
+
+
+async def _within_quotas(
+    db: Db, limited: Sequence[Submission]
+) -> tuple[list[Submission], dict[str, Submitted]]:
+    """Which may enter, and the refusals. Jobs are counted by a statement of its own, which sees
+    what was committed before the lock was given."""
+    tenants = sorted({one.job.tenant_id for one in limited})
+    quotas = [Quota(*row) for row in await db.fetch(LOCK_QUOTAS, tenants)]
+    used = await db.fetchrow(OPEN_JOBS, [q.id for q in quotas], [q.open_jobs or 0 for q in quotas])
+    assert used is not None
+    for quota, n in zip(quotas, used["open"], strict=True):
+        quota.open = n
+    entering, refused = sift(limited, {quota.id: quota for quota in quotas}, used["now"])
+    spent = [quota for quota in quotas if quota.accounts_per_day is not None]
+    if spent:
+        columns = ([q.id for q in spent], [q.day for q in spent], [q.accounts_today for q in spent])
+        await db.execute(_SPENT, *columns)
+    keyed = [one for one in limited if one.key is not None and one.job.id in refused]
+    if keyed:
+        tenant_ids, keys = [one.job.tenant_id for one in keyed], [one.key for one in keyed]
+        await db.execute(_FREE_KEYS, tenant_ids, keys, [one.job.id for one in keyed])
+    return entering, refused
 
 
 async def _earlier(db: Db, keyed: Sequence[Submission]) -> dict[str, Submitted]:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from botrix.ledger.ledger import Asked, Claim, Plan, Room, Ruling, Verdict
+from botrix.ledger.quotas import too_many
 from botrix.model import (
     POISON,
     SLICE,
@@ -166,11 +167,20 @@ def leased(row: Iterable[Any], bump: int) -> LeasedAccount:
     )  # fmt: skip
 
 
-def known_raw(raw: NewJob, row: JobRow | None) -> Ruling:
-    """On a raw entry that was not entered: the job is known, or (None) its directory is not."""
+def raw_fault(raw: NewJob, known: Mapping[tuple[str, str], int | None]) -> str | None:
+    """Why a raw entry cannot be entered, if so. known: by tenant and name of the directories, how
+    many accounts a job of the tenant may ask for."""
+    key = (raw.tenant_id, raw.directory)
+    if key not in known:
+        return f"there is no directory {raw.directory!r}; see: botrix directory list"
+    return too_many(raw.tenant_id, raw.count, known[key])
+
+
+def known_raw(raw: NewJob, row: JobRow | None, fault: str | None) -> Ruling:
+    """On a raw entry that was not entered: the job is known or, where there is no row, there was a
+    fault."""
     if row is None:
-        reason = f"there is no directory {raw.directory!r}; see: botrix directory list"
-        return Ruling(raw.id, Verdict.REJECTED, reason=reason)
+        return Ruling(raw.id, Verdict.REJECTED, reason=fault or "")
     same = (row.source, row.count, row.directory, row.template)
     if same == (Source.RAW, raw.count, raw.directory, raw.template):
         return Ruling(raw.id, Verdict.STALE)

@@ -18,6 +18,7 @@ from botrix.ledger.slices import (
     Slices,
     known_raw,
     leased,
+    raw_fault,
 )
 from botrix.ledger.sqlite_history import note
 from botrix.ledger.sqlite_rows import write
@@ -25,6 +26,10 @@ from botrix.ledger.sqlite_sessions import require_live
 from botrix.ledger.sqlite_verbs import INSERT_JOB, job_row, job_rows, next_places
 from botrix.model import Happening, LeasedAccount, NewJob
 
+_DIRECTORIES = (
+    "SELECT d.tenant_id, d.name, t.accounts_per_job FROM directories d"
+    " LEFT JOIN tenants t ON t.id = d.tenant_id"
+)
 _DUE = (
     f"SELECT {ACCOUNT_COLUMNS} FROM accounts a JOIN jobs j ON j.id = a.job_id WHERE a.job_id = ?"
     f" AND {CLAIMABLE} AND a.not_before <= ?"
@@ -117,11 +122,12 @@ def _enter_raw(db: sqlite3.Connection, raw: Sequence[NewJob], now: float) -> dic
     if not raw:
         return {}
     known = job_rows(db, [job.id for job in raw])
-    directories = {tuple(row) for row in db.execute("SELECT tenant_id, name FROM directories")}
+    directories = {(tenant, name): most for tenant, name, most in db.execute(_DIRECTORIES)}
     refused = {}
     for job in raw:
-        if job.id in known or (job.tenant_id, job.directory) not in directories:
-            refused[job.id] = known_raw(job, known.get(job.id))
+        fault = raw_fault(job, directories)
+        if job.id in known or fault is not None:
+            refused[job.id] = known_raw(job, known.get(job.id), fault)
         else:
             db.execute(INSERT_JOB, job_row(job, None, now))
     return refused

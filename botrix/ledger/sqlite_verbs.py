@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from botrix.ledger.ledger import (
@@ -14,6 +14,7 @@ from botrix.ledger.ledger import (
     Submitted,
 )
 from botrix.ledger.notes import Note, of_result
+from botrix.ledger.quotas import COUNTED, LIMITED, QUOTA_COLUMNS, Quota
 from botrix.ledger.slices import JOB_COLUMNS, JobRow
 from botrix.ledger.sqlite_history import note
 from botrix.ledger.sqlite_rows import as_json, read, write
@@ -39,6 +40,14 @@ _JOBS = (
 INSERT_JOB = (
     "INSERT INTO jobs (id, tenant_id, source, lane, directory, template, tries, count, place,"
     " created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_QUOTAS = (
+    f"SELECT json_group_array(json_array({QUOTA_COLUMNS})) FROM json_each(?) u"
+    f" CROSS JOIN tenants t WHERE t.id = u.value AND {LIMITED}"
+)
+_OPEN_JOBS = (
+    "SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY ix_jobs_open WHERE tenant_id = ?"
+    f" AND {COUNTED} LIMIT ?)"
 )
 _RENAME = (
     "UPDATE accounts SET username = ?, email = ?, given_name = ?, family_name = ?,"
@@ -98,10 +107,28 @@ def next_places(db: sqlite3.Connection, n: int) -> range:
 def submit(
     db: sqlite3.Connection, submissions: Sequence[Submission], now: float
 ) -> list[Submitted]:
-    return [_submit(db, one, now) for one in submissions]
+    quotas = _quotas(db, {one.job.tenant_id for one in submissions})
+    answers = [_submit(db, one, quotas.get(one.job.tenant_id), now) for one in submissions]
+    for quota in quotas.values():
+        if quota.accounts_per_day is not None:
+            db.execute(
+                "UPDATE tenants SET day = ?, accounts_today = ? WHERE id = ?",
+                (quota.day, quota.accounts_today, quota.id),
+            )
+    return answers
 
 
-def _submit(db: sqlite3.Connection, one: Submission, now: float) -> Submitted:
+def _quotas(db: sqlite3.Connection, tenants: Collection[str]) -> dict[str, Quota]:
+    """Of those tenants that have any."""
+    quotas = read(db, _QUOTAS, (as_json(list(tenants)),), list[Quota])
+    for quota in quotas:
+        if quota.open_jobs is not None:
+            (quota.open,) = db.execute(_OPEN_JOBS, (quota.id, quota.open_jobs)).fetchone()
+    return {quota.id: quota for quota in quotas}
+
+
+def _submit(db: sqlite3.Connection, one: Submission, quota: Quota | None, now: float) -> Submitted:
+    """What came before is answered as then; who is refused has not used the key."""
     job = one.job
     if one.key is not None:
         before = db.execute(
@@ -111,6 +138,10 @@ def _submit(db: sqlite3.Connection, one: Submission, now: float) -> Submitted:
         if before is not None:
             clash = before[1] != one.fingerprint
             return Submitted(before[0], replay=not clash, clash=clash)
+    refusal = quota.enter(job, now) if quota is not None else None
+    if refusal is not None:
+        return refusal
+    if one.key is not None:
         db.execute(
             "INSERT INTO idempotency_keys (tenant_id, key, fingerprint, job_id, created_at)"
             " VALUES (?, ?, ?, ?, ?)",
