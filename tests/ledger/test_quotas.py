@@ -142,6 +142,18 @@ async def test_under_a_key_whose_first_use_is_refused_the_second_may_enter(
     assert again == Submitted("small", replay=True)
 
 
+async def test_rosters_that_end_at_once_get_what_is_left(engine: AsyncEngine) -> None:
+    await tenant(engine, "a", open_jobs=2)
+    works = [Import(engine, NewJob(f"r{n}", 0, Source.IMPORT, tenant_id="a")) for n in range(20)]
+    for work in works:
+        await work.begin()
+        person = Person("ann", "e", "g", "f", "d")
+        await work.add([RosterRow(1, person, "pw")], [], lambda password, tag: b"sealed")
+    done = await asyncio.gather(*(work.finish(None, "") for work in works))
+    assert sum(one.place is not None for one in done) == 2
+    assert sum(bool(one.refused) for one in done) == 18
+
+
 async def test_rosters_stop_early_and_are_counted_at_their_end(engine: AsyncEngine) -> None:
     await tenant(engine, "a", accounts_per_job=2, accounts_per_day=3)
     with pytest.raises(InvalidInput, match="2 accounts a job"):
