@@ -30,12 +30,20 @@ UPDATES = "botrix:jobs:updates"
 STATUS_TTL = 3600
 """Seconds that a status and its results stay after the last write."""
 
+REQUESTS_TTL = 120
+"""Seconds that a count of requests stays: longer than its minute."""
+
 HEALTH_PREFIX = "botrix:worker:health:"
 
 
 def taken(session: str, pump: str) -> str:
     """LIST: what a session's pump has taken and not yet settled, each with its lane's letter."""
     return f"{{{QUEUE}}}:taken:{session}:{pump}"
+
+
+def requests(tenant_id: str, minute: int) -> str:
+    """INTEGER: how many requests of a tenant came in a minute since 1970."""
+    return f"{{{QUEUE}}}:requests:{tenant_id}:{minute}"
 
 
 def status(job_id: str) -> str:

@@ -209,6 +209,12 @@ class Line:
             entries: list[bytes] = await answer(self._redis.lrange(keys.REJECTED, -n, -1))
             return entries if n > 0 else []
 
+    async def count_request(self, tenant_id: str, minute: int) -> int:
+        """How many there are of this tenant in this minute, with this one."""
+        async with self._down():
+            name = keys.requests(tenant_id, minute)
+            return int(await self._call("count", [name], [keys.REQUESTS_TTL]))
+
     async def ping(self) -> None:
         """By a write, since a line that is up and refuses writes is down. Raises LineDown."""
         async with self._down():
