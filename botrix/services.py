@@ -14,7 +14,7 @@ from botrix.errors import DirectoryError, SettingsError
 from botrix.identity import Planner
 from botrix.ledger.ledger import Ledger, Plan
 from botrix.line.line import Line
-from botrix.model import PlannedAccount, tag_of
+from botrix.model import DEFAULT_TENANT, PlannedAccount, tag_of
 from botrix.sealing import Sealer, load_sealer
 from botrix.settings import Settings
 
@@ -55,7 +55,10 @@ class Directories:
             raise DirectoryError(f"there is no directory {name!r}; see: botrix directory list")
         config = json.loads(row.config)
         if row.kind == "local":
-            config.setdefault("path", str(self._settings.local_directory_file))
+            path = self._settings.local_directory_file
+            if tenant_id != DEFAULT_TENANT:  # tenants see nothing of each other's entries
+                path = path.with_stem(f"{path.stem}-{tenant_id}")
+            config.setdefault("path", str(path))
         return await open_creator(row.kind, config, timeout=self._settings.request_timeout)
 
     async def close(self) -> None:

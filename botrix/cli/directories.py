@@ -14,6 +14,9 @@ from botrix.model import DEFAULT_TENANT
 from botrix.settings import Settings
 
 
+_tenant = click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose it is.")
+
+
 @click.group()
 def directory() -> None:
     """Add, list or check directories."""
@@ -23,25 +26,29 @@ def directory() -> None:
 @click.argument("name")
 @click.option("--kind", required=True, help="local, scim or simulated.")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A setting of the kind.")
-def add(name: str, kind: str, pairs: tuple[str, ...]) -> None:
+@_tenant
+def add(name: str, kind: str, pairs: tuple[str, ...], tenant: str) -> None:
     """Add a directory. Secrets by reference only: token_env=NAME or token_file=PATH."""
-    _run(_add(name, kind, dict(_pair(pair) for pair in pairs)))
-    click.echo(f"directory {name} was added; try it: botrix directory check {name}")
+    _run(_add(tenant, name, kind, dict(_pair(pair) for pair in pairs)))
+    whose = "" if tenant == DEFAULT_TENANT else f" --tenant {tenant}"
+    click.echo(f"directory {name} was added; try it: botrix directory check {name}{whose}")
 
 
 @directory.command("list")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def list_(as_json: bool) -> None:
+@_tenant
+def list_(as_json: bool, tenant: str) -> None:
     """List the directories."""
-    print_rows(_run(_list()), ("name", "kind", "config"), as_json)
+    print_rows(_run(_list(tenant)), ("name", "kind", "config"), as_json)
 
 
 @directory.command("check")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def check(name: str, as_json: bool) -> None:
+@_tenant
+def check(name: str, as_json: bool, tenant: str) -> None:
     """Look whether a directory can be used; exit status 1 where it cannot."""
-    usable, notes = _run(_check(name))
+    usable, notes = _run(_check(tenant, name))
     print_rows([{"directory": name, "usable": usable, "notes": "; ".join(notes)}],
                ("directory", "usable", "notes"), as_json)  # fmt: skip
     raise SystemExit(0 if usable else 1)
@@ -64,7 +71,7 @@ def _run(work: Any) -> Any:
         raise click.ClickException(str(error)) from None
 
 
-async def _add(name: str, kind: str, config: dict[str, Any]) -> None:
+async def _add(tenant: str, name: str, kind: str, config: dict[str, Any]) -> None:
     from botrix.creators import KINDS, open_creator
     from botrix.errors import InvalidInput
     from botrix.ledger.engine import create_engine
@@ -77,26 +84,26 @@ async def _add(name: str, kind: str, config: dict[str, Any]) -> None:
         await (await open_creator(kind, config, timeout=settings.request_timeout)).close()
     queries = Queries(create_engine(settings.ledger_url))
     try:
-        await queries.add_directory(DEFAULT_TENANT, name, kind, json.dumps(config))
+        await queries.add_directory(tenant, name, kind, json.dumps(config))
     finally:
         await queries.close()
 
 
-async def _list() -> list[dict[str, Any]]:
+async def _list(tenant: str) -> list[dict[str, Any]]:
     from botrix.ledger.engine import create_engine
     from botrix.ledger.queries import Queries
 
     queries = Queries(create_engine(Settings.read().ledger_url))
     try:
-        return await queries.directories(DEFAULT_TENANT)
+        return await queries.directories(tenant)
     finally:
         await queries.close()
 
 
-async def _check(name: str) -> tuple[bool, tuple[str, ...]]:
+async def _check(tenant: str, name: str) -> tuple[bool, tuple[str, ...]]:
     from botrix.services import Services
 
     async with Services(Settings.read()) as services:
-        creator = await services.directories.creator(DEFAULT_TENANT, name)
+        creator = await services.directories.creator(tenant, name)
         answer = await creator.check()
     return answer.usable, answer.notes
