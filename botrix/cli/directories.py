@@ -13,7 +13,6 @@ from botrix.errors import BotrixError
 from botrix.model import DEFAULT_TENANT
 from botrix.settings import Settings
 
-
 _tenant = click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose it is.")
 
 

@@ -25,14 +25,13 @@ class _Quota(click.ParamType[int]):
 
     name = "N"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if value == "none":
             return -1
-        if str(value).isascii() and str(value).isdigit() and int(value) <= _MOST:
-            return int(value)
-        self.fail(f"{value!r} is no quota; give a number, or none", param, ctx)
+        text = str(value)
+        if not (text.isascii() and text.isdigit() and len(text) < 11 and int(text) <= _MOST):
+            self.fail(f"{text!r} is no quota; give a number, or none", param, ctx)
+        return int(text)
 
 
 def _quotas(command: Callable[..., None]) -> Callable[..., None]:
@@ -62,7 +61,9 @@ def tenant() -> None:
 @_quotas
 def create(name: str, **given: int | None) -> None:
     """Create a tenant. Without an option it has no quota."""
-    _run(lambda tenants: tenants.create(name, _given(given)))
+    from botrix.audit import CONSOLE
+
+    _run(lambda tenants: tenants.create(name, _given(given), CONSOLE))
     click.echo(
         f"tenant {name} was created; it needs a directory: "
         f"botrix directory add local --kind local --tenant {name}"
@@ -73,7 +74,7 @@ def create(name: str, **given: int | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def list_(as_json: bool) -> None:
     """List the tenants and their quotas; an empty one is none."""
-    print_rows(_run(lambda tenants: tenants.list()), _COLUMNS, as_json)
+    print_rows(_run(lambda tenants: tenants.shown()), _COLUMNS, as_json)
 
 
 @tenant.command("set")
@@ -82,13 +83,15 @@ def list_(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def set_(name: str, as_json: bool, **given: int | None) -> None:
     """Change quotas of a tenant; `none` takes one away. What it has asked for already stays."""
+    from botrix.audit import CONSOLE
+
     quotas = _given(given)
     if not quotas:
         raise click.UsageError("nothing is to be set; give a quota, such as --open-jobs 50")
 
     async def change(tenants: Any) -> list[dict[str, Any]]:
-        await tenants.set(name, quotas)
-        return [row for row in await tenants.list() if row["id"] == name]
+        await tenants.set(name, quotas, CONSOLE)
+        return [row for row in await tenants.shown() if row["id"] == name]
 
     print_rows(_run(change), _COLUMNS, as_json)
 

@@ -24,6 +24,7 @@ from botrix.ledger.tables import (
     idempotency_keys,
     jobs,
     sessions,
+    tenants,
 )
 from botrix.model import Happening
 
@@ -114,10 +115,12 @@ class Queries:
         return await self._rows(query.order_by(directories.c.name))
 
     async def add_directory(self, tenant: str, name: str, kind: str, config: str) -> None:
-        """Raises Conflict where the name is in use."""
+        """Raises NotFound where there is no such tenant, Conflict where the name is in use."""
         values = {"tenant_id": tenant, "name": name, "kind": kind, "config": config}
         try:
             async with self._begin() as db:
+                if not (await db.execute(sa.select(1).where(tenants.c.id == tenant))).first():
+                    raise NotFound(f"there is no tenant {tenant!r}; see: botrix tenant list")
                 await db.execute(sa.insert(directories).values(**values, created_at=now()))
         except sa.exc.IntegrityError:
             raise Conflict(f"there is a directory {name!r} already; choose another name") from None
