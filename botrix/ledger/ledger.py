@@ -200,12 +200,20 @@ class DirectoryRow:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many accounts a claim may lease: `total`, and of each directory as many as bring what is
-    held of it (by tenant and name) to `share`."""
+    """How many accounts a claim may lease: `total`, of each directory as many as bring what is
+    held of it (by tenant and name) to `share`, and of each tenant likewise to `tenant_share`."""
 
     total: int
     share: int = 1 << 30
     held: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    tenant_share: int = 1 << 30
+
+    def held_of(self) -> Counter[str]:
+        """By tenant."""
+        counts: Counter[str] = Counter()
+        for (tenant, _), n in self.held.items():
+            counts[tenant] += n
+        return counts
 
 
 Plan = Callable[[str, str, str | None, range], list[PlannedAccount]]
@@ -220,6 +228,9 @@ class Ledger(Protocol):
 
     refused only notes results that came from a lost session, for the history.
     places gives those of the jobs that there are.
+    several_tenants tells whether there is more than one, with work or without. waiting gives, of
+    the first `tenants` tenants after one (by id) that have jobs with a place, the first `limit` of
+    each lane, in the order of lanes and places.
     suspects tells whether an account waits whose session was lost twice; claim_suspect leases one
     where the session holds nothing else.
     look_again takes up a final job whose time to be looked at came at least `settled` seconds ago;
@@ -274,6 +285,10 @@ class Ledger(Protocol):
     async def fetch(self, limit: int) -> list[Placed]: ...
 
     async def passed_by(self, lane: Lane, head: int | None, limit: int) -> list[Placed]: ...
+
+    async def several_tenants(self) -> bool: ...
+
+    async def waiting(self, after: str, tenants: int, limit: int) -> dict[str, list[Placed]]: ...
 
     async def places(self, jobs: Sequence[str]) -> dict[str, int | None]: ...
 

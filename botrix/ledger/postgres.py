@@ -159,6 +159,12 @@ class PostgresLedger:
     async def passed_by(self, lane: Lane, head: int | None, limit: int) -> list[Placed]:
         return await self._at_once(lambda db: postgres_dispatch.passed_by(db, lane, head, limit))
 
+    async def several_tenants(self) -> bool:
+        return await self._at_once(postgres_dispatch.several_tenants)
+
+    async def waiting(self, after: str, tenants: int, limit: int) -> dict[str, list[Placed]]:
+        return await self._at_once(lambda db: postgres_dispatch.waiting(db, after, tenants, limit))
+
     async def places(self, jobs: Sequence[str]) -> dict[str, int | None]:
         return await self._at_once(lambda db: postgres_dispatch.places(db, jobs))
 

@@ -85,6 +85,22 @@ PASSED_BY = """
 SELECT id, place FROM jobs WHERE lane = $1 AND place IS NOT NULL AND place < $2
 ORDER BY place LIMIT $3
 """
+_NEXT_TENANT = """
+(SELECT j.tenant_id FROM jobs j WHERE j.place IS NOT NULL AND j.tenant_id > {}
+ ORDER BY j.tenant_id, j.lane, j.place LIMIT 1)
+"""
+WAITING = f"""
+WITH RECURSIVE t (id, n) AS (
+  SELECT {_NEXT_TENANT.format("$1::text")}, 1
+  UNION ALL SELECT {_NEXT_TENANT.format("t.id")}, t.n + 1 FROM t WHERE t.id IS NOT NULL AND t.n < $2
+)
+SELECT t.id AS tenant_id, j.id, j.place, l.lane
+FROM t, unnest(ARRAY['high', 'normal', 'low']) WITH ORDINALITY l (lane, rank), LATERAL (
+  SELECT j.id, j.place FROM jobs j
+  WHERE j.tenant_id = t.id AND j.lane = l.lane AND j.place IS NOT NULL
+  ORDER BY j.place LIMIT $3) j
+ORDER BY t.n, l.rank, j.place
+"""
 PLACES = """
 SELECT j.id, j.place FROM (SELECT DISTINCT id FROM unnest($1::text[]) u (id)) u,
 LATERAL (SELECT j.id, j.place FROM jobs j WHERE j.id = u.id) j
@@ -156,6 +172,20 @@ async def passed_by(db: Db, lane: Lane, head: int | None, limit: int) -> list[Pl
     """Jobs of a lane with a place before `head` (all of them where it is None), lowest first."""
     rows = await db.fetch(PASSED_BY, lane, 2**62 if head is None else head, limit)
     return [Placed(row["id"], row["place"], lane) for row in rows]
+
+
+async def several_tenants(db: Db) -> bool:
+    return len(await db.fetch("SELECT 1 FROM (SELECT id FROM tenants ORDER BY id LIMIT 2) t")) > 1
+
+
+async def waiting(db: Db, after: str, tenants: int, limit: int) -> dict[str, list[Placed]]:
+    """From tenant to tenant by the index, so that neither those without work nor the jobs behind
+    the first cost anything."""
+    found: dict[str, list[Placed]] = {}
+    for row in await db.fetch(WAITING, after, tenants, limit):
+        one = Placed(row["id"], row["place"], Lane(row["lane"]))
+        found.setdefault(row["tenant_id"], []).append(one)
+    return found
 
 
 async def places(db: Db, jobs: Sequence[str]) -> dict[str, int | None]:

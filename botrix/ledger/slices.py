@@ -94,6 +94,7 @@ class Slices:
         self.moves: list[Move] = []
         self._room = room
         self._held = Counter(room.held)
+        self._held_of = room.held_of()
         self._plan = plan
 
     def rule(self, one: Asked, row: JobRow, open_accounts: deque[Any]) -> None:
@@ -109,11 +110,12 @@ class Slices:
             self.claim.rulings.append(Ruling(one.id, Verdict.TAKEN, lane=lane))
 
     def room_for(self, row: JobRow) -> int:
-        """How many accounts of this job may be leased now. Where its directory has its share, none:
-        the job then gets a new place, behind those of other directories."""
+        """How many accounts of this job may be leased now. Where its directory or tenant has its
+        share, none: the job then gets a new place, behind those of others."""
         total = self._room.total - len(self.claim.accounts)
         share = self._room.share - self._held[row.tenant_id, row.directory]
-        return max(0, min(SLICE, total, share))
+        of_tenant = self._room.tenant_share - self._held_of[row.tenant_id]
+        return max(0, min(SLICE, total, share, of_tenant))
 
     def refuse(self, ruling: Ruling) -> None:
         self.claim.rulings.append(ruling)
@@ -139,6 +141,7 @@ class Slices:
         if end > first:
             self._plan_new(row, range(first, end))
         self._held[row.tenant_id, row.directory] += len(again) + end - first
+        self._held_of[row.tenant_id] += len(again) + end - first
         self.moves.append(Move(row.id, end, end < row.count, first > 0, cancelling))
         if row.status == JobStatus.PENDING:
             self.claim.started.append(row.state(JobStatus.RUNNING))

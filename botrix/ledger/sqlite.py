@@ -135,6 +135,12 @@ class SqliteLedger:
     async def passed_by(self, lane: Lane, head: int | None, limit: int) -> list[Placed]:
         return await self._read(lambda db, _: sqlite_dispatch.passed_by(db, lane, head, limit))
 
+    async def several_tenants(self) -> bool:
+        return await self._read(lambda db, _: sqlite_dispatch.several_tenants(db))
+
+    async def waiting(self, after: str, tenants: int, limit: int) -> dict[str, list[Placed]]:
+        return await self._read(lambda db, _: sqlite_dispatch.waiting(db, after, tenants, limit))
+
     async def places(self, jobs: Sequence[str]) -> dict[str, int | None]:
         return await self._read(lambda db, _: sqlite_dispatch.places(db, jobs))
 

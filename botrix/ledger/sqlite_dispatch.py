@@ -11,6 +11,7 @@ from botrix.ledger.ledger import Due, Placed
 from botrix.ledger.notes import Note
 from botrix.ledger.slices import CLAIMABLE, POISONED
 from botrix.ledger.sqlite_history import note
+from botrix.ledger.sqlite_rows import read
 from botrix.ledger.sqlite_verbs import Tally, job_rows, next_places, settle
 from botrix.model import POISON, AccountStatus, Happening, JobState, JobStatus, Lane, SessionStatus
 
@@ -20,6 +21,20 @@ _LEASES_OF_THE_LOST = (
     " FROM accounts a JOIN sessions s ON s.id = a.session_id"
     " WHERE a.session_id IS NOT NULL AND s.status <> 'live' LIMIT ?"
 )
+_NEXT_TENANT = (
+    "(SELECT tenant_id FROM jobs INDEXED BY ix_jobs_waiting WHERE place IS NOT NULL"
+    " AND tenant_id > {} ORDER BY tenant_id LIMIT 1)"
+)
+_WAITING = (
+    f"WITH RECURSIVE t (id, n) AS (SELECT {_NEXT_TENANT.format('?1')}, 1 UNION ALL"
+    f" SELECT {_NEXT_TENANT.format('t.id')}, n + 1 FROM t WHERE t.id IS NOT NULL AND n < ?2)"
+    " SELECT json_group_array(json_array(t.id, j.id, j.place, j.lane)) FROM t"
+    ' CROSS JOIN json_each(\'["high","normal","low"]\') l CROSS JOIN jobs j'
+    " WHERE j.rowid IN (SELECT rowid FROM jobs INDEXED BY ix_jobs_waiting WHERE tenant_id = t.id"
+    " AND lane = l.value AND place IS NOT NULL ORDER BY place LIMIT ?3)"
+)
+_RANK = {lane: rank for rank, lane in enumerate(Lane)}
+_Row = tuple[str, str, int, str]
 _FREE = (
     "UPDATE accounts SET status = ?, session_id = NULL, not_before = 0, in_doubt = 1, crashes = ?,"
     " reason = coalesce(?, reason), detail = coalesce(?, detail), updated_at = ?"
@@ -129,6 +144,23 @@ def passed_by(db: sqlite3.Connection, lane: Lane, head: int | None, limit: int) 
         (lane, 2**62 if head is None else head, limit),
     )
     return [Placed(row[0], row[1], lane) for row in rows]
+
+
+def several_tenants(db: sqlite3.Connection) -> bool:
+    return len(db.execute("SELECT 1 FROM tenants LIMIT 2").fetchall()) > 1
+
+
+def waiting(
+    db: sqlite3.Connection, after: str, tenants: int, limit: int
+) -> dict[str, list[Placed]]:
+    """From tenant to tenant by the index, so that neither those without work nor the jobs behind
+    the first cost anything."""
+    found: dict[str, list[Placed]] = {}
+    for tenant, job, place, lane in read(db, _WAITING, (after, tenants, limit), list[_Row]):
+        found.setdefault(tenant, []).append(Placed(job, place, Lane(lane)))
+    for placed in found.values():
+        placed.sort(key=lambda one: (_RANK[one.lane], one.place))
+    return found
 
 
 def places(db: sqlite3.Connection, jobs: Sequence[str]) -> dict[str, int | None]:

@@ -175,6 +175,7 @@ sa.Index("ix_jobs_open", jobs.c.tenant_id, sqlite_where=_OPEN, postgresql_where=
 sa.Index(
     "ix_jobs_waiting",
     jobs.c.tenant_id,
+    jobs.c.lane,
     jobs.c.place,
     sqlite_where=jobs.c.place.is_not(None),
     postgresql_where=jobs.c.place.is_not(None),

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -59,16 +60,20 @@ class Desk:
         self._rename = rename
         self._paused = False
         self.reserved = False
+        self.several_tenants = False
         self.sure: Callable[[], bool] = lambda: True  # replaced by the session's watch
         self._held: dict[tuple[str, int, int], _Key] = {}
         self._held_of: Counter[_Key] = Counter()
         self.recorder: Recorder | None = None
 
-    def room(self, most: int) -> Room:
-        """For how many more accounts; one directory leaves a quarter to the others. For none while
-        the desk is reserved for one account alone."""
-        total = 0 if self.reserved else min(most, self._capacity - len(self._held))
-        return Room(total, max(1, self._capacity * 3 // 4), self._held_of)
+    def room(self, most: int, part: float = 1.0) -> Room:
+        """For how many more accounts, or a part of these; one directory leaves a quarter to the
+        others, and so does one tenant where there are several. For none while the desk is reserved
+        for one account alone."""
+        free = 0 if self.reserved else self._capacity - len(self._held)
+        total = min(most, math.ceil(free * part))
+        share = max(1, self._capacity * 3 // 4)
+        return Room(total, share, self._held_of, share if self.several_tenants else 1 << 30)
 
     def add(self, accounts: Sequence[LeasedAccount]) -> None:
         """Those that are held already are left as they are."""

@@ -11,11 +11,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from botrix.errors import LedgerDown, LedgerError, LineDown, OutcomeUnknown, SessionLost
-from botrix.ledger.ledger import Asked, Claim, Ledger, Plan, Ruling, Verdict
+from botrix.errors import LineDown
+from botrix.ledger.ledger import Asked, Claim, Ledger, Verdict
 from botrix.line.entries import Entry, decode, encode
 from botrix.line.line import Back, Line, Rejected, Taken
 from botrix.model import NewJob, Source
+from botrix.worker.claiming import Claiming
 from botrix.worker.desk import Desk
 from botrix.worker.events import update
 
@@ -33,6 +34,22 @@ class _Settle:
     rejected: list[Rejected]
 
 
+class Rush:
+    """What the pumps of a session find, for who looks after those behind. on: the line may hold
+    more than they take; or (passing) they take nothing, since whose turn it is has its share."""
+
+    def __init__(self) -> None:
+        self.on = asyncio.Event()
+        self.passing = False
+
+    def note(self, *, full: bool, passing: bool) -> None:
+        self.passing = passing
+        if full or passing:
+            self.on.set()
+        else:
+            self.on.clear()
+
+
 class Pump:
     """interval: seconds to wait where nothing could be claimed; a wake-up comes from `wait`."""
 
@@ -41,31 +58,29 @@ class Pump:
     def __init__(
         self,
         number: int,
-        session: str,
+        claiming: Claiming,
         ledger: Ledger,
         line: Line,
         desk: Desk,
-        plan: Plan,
         tries: int,
     ) -> None:
         self.name = f"pump-{number}"
         self._number = str(number)
-        self._session = session
+        self._session = claiming.session
+        self._claiming = claiming
         self._ledger = ledger
         self._line = line
         self._desk = desk
-        self._plan = plan
         self._tries = tries
         self._unsettled: _Settle | None = None
         self._accounts_per_entry = 1.0
         self._most = _LARGEST_TAKE
-        self._in_doubt = False
         self.accept_raw = True
-        self.shared = asyncio.Lock()  # replaced by one that all pumps of a session share
+        self.rush = Rush()  # replaced by one that all pumps of a session share
 
     async def tick(self) -> bool:
         """One turn. True where something was claimed."""
-        if self._in_doubt:
+        if self._claiming.in_doubt:
             await self._look_what_is_held()
         await self._desk.has_room()
         if self._line.up:
@@ -84,15 +99,14 @@ class Pump:
         return full
 
     async def _look_what_is_held(self) -> None:
-        """After a claim whose commit was not answered: it may have leased accounts to us."""
-        async with self.shared:
-            self._desk.add(await self._ledger.held(self._session))
+        await self._claiming.look_what_is_held()
         self._most = _LARGEST_TAKE
-        self._in_doubt = False
 
     async def _turn_with_line(self) -> bool:
-        taken = await self._take()
+        n = self._take_size()
+        taken = await self._take(n)
         if not taken:
+            self.rush.note(full=False, passing=False)
             await self._line.wait(5.0)
             return True
         asked, rejected = self._read(taken)
@@ -100,12 +114,13 @@ class Pump:
         backs = self._rulings(asked, claim, rejected)
         self._unsettled = _Settle(backs, rejected)
         await self._publish(claim)
-        if self._look_at_fewer(claim):
+        passing = self._look_at_fewer(claim)
+        self.rush.note(full=len(taken) >= n, passing=passing)
+        if passing:
             await self._desk.eased(_PASSED_BY)
         return True
 
-    async def _take(self) -> list[Taken]:
-        n = self._take_size()
+    async def _take(self, n: int) -> list[Taken]:
         if self._unsettled is None:
             return await self._line.take(self._session, self._number, n)
         pending = self._unsettled
@@ -147,36 +162,9 @@ class Pump:
         return Asked(entry.id, raw=job)
 
     async def _claim(self, asked: list[Asked]) -> Claim:
-        """Repeats one by one where the ledger refused the data: one culprit harms no other."""
-        try:
-            claim = await self._claim_within_room(asked)
-        except (LedgerDown, SessionLost):
-            raise
-        except LedgerError:
-            claim = Claim()
-            for one in asked:
-                try:
-                    part = await self._claim_within_room([one])
-                except (LedgerDown, SessionLost):
-                    raise
-                except LedgerError as error:
-                    part = Claim([Ruling(one.id, Verdict.REJECTED, reason=str(error))])
-                claim.rulings.extend(part.rulings)
-                claim.accounts.extend(part.accounts)
-                claim.started.extend(part.started)
+        claim = await self._claiming.claim(asked)
         if asked:
             self._accounts_per_entry = max(1.0, len(claim.accounts) / len(asked))
-        return claim
-
-    async def _claim_within_room(self, asked: list[Asked]) -> Claim:
-        async with self.shared:  # two pumps must not both count on the same room
-            room = self._desk.room(500 if len(asked) < 2 else _MANY)
-            try:
-                claim = await self._ledger.claim(self._session, asked, room, self._plan)
-            except OutcomeUnknown:
-                self._in_doubt = True
-                raise
-            self._desk.add(claim.accounts)
         return claim
 
     def _rulings(
@@ -202,8 +190,11 @@ class Pump:
             await self._line.publish([update(job) for job in claim.started])
 
     async def _turn_without_line(self) -> bool:
-        placed = await self._ledger.fetch(self._take_size())
+        n = self._take_size()
+        placed = await self._ledger.fetch(n)
         claim = await self._claim([Asked(job.id, job.place) for job in placed])
+        passing = bool(placed) and not claim.accounts
+        self.rush.note(full=len(placed) >= n, passing=passing)
         if not claim.accounts:
             await asyncio.sleep(0.5)
         return bool(claim.accounts)

@@ -20,21 +20,23 @@ from botrix.model import LeasedAccount
 from botrix.notify import Notifier
 from botrix.retry import Backoff
 from botrix.services import Services
+from botrix.worker.claiming import Claiming
 from botrix.worker.desk import Desk
 from botrix.worker.dispatcher import Dispatcher
 from botrix.worker.heartbeat import Heartbeat
 from botrix.worker.parts import Part, cancelled, run
 from botrix.worker.peers import Peers
 from botrix.worker.pulse import Pulse
-from botrix.worker.pump import PUMPS, Pump
+from botrix.worker.pump import PUMPS, Pump, Rush
 from botrix.worker.reconciler import Reconciler
 from botrix.worker.recorder import Recorder
+from botrix.worker.shares import Shares
 from botrix.worker.solitary import Solitary
 from botrix.worker.stats import Stats
 from botrix.worker.watch import Watch
 
 _log = logging.getLogger(__name__)
-_CLAIMING = ("pump", "solitary", "reconciler")
+_CLAIMING = ("pump", "shares", "solitary", "reconciler")
 
 
 class Session:
@@ -105,12 +107,14 @@ class Session:
 
     def _parts(self) -> list[Part]:
         settings, ledger, line = self._services.settings, self._ledger, self._line
-        lock, tries = asyncio.Lock(), settings.max_retries + 1
-        pumps = [
-            Pump(n, self.id, ledger, line, self._desk, self._services.plan, tries) for n in PUMPS
-        ]
+        lock, rush, tries = asyncio.Lock(), Rush(), settings.max_retries + 1
+
+        def claiming() -> Claiming:
+            return Claiming(self.id, ledger, self._desk, self._services.plan, lock)
+
+        pumps = [Pump(n, claiming(), ledger, line, self._desk, tries) for n in PUMPS]
         for pump in pumps:
-            pump.shared, pump.accept_raw = lock, settings.accept_raw
+            pump.rush, pump.accept_raw = rush, settings.accept_raw
         describe = self._describe
         pulse = Pulse(self.id, ledger, settings.beat, settings.lease)
         return [
@@ -124,6 +128,7 @@ class Session:
                 self.worker_id, line, settings.health_check_interval, describe, settings.health_file
             ),
             self._recorder,
+            Shares(claiming(), ledger, line, self._desk, rush),
             *pumps,
         ]
 

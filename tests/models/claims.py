@@ -18,6 +18,9 @@ def claimed(
     an account that could be taken and was not is as wrong as one too many."""
     given = deque(claim.accounts)
     held = Counter(room.held)
+    held_of = Counter({tenant: 0 for tenant, _ in held})
+    for (tenant, _), n in held.items():
+        held_of[tenant] += n
     started = []
     left = room.total
     assert [ruling.id for ruling in claim.rulings] == [one.id for one in asked]
@@ -30,11 +33,13 @@ def claimed(
         job = expected.jobs[one.id]
         started += _start(job)
         directory = (job.new.tenant_id, job.new.directory)
-        limit = max(0, min(SLICE, left, room.share - held[directory]))
+        of_tenant = room.tenant_share - held_of[job.new.tenant_id]
+        limit = max(0, min(SLICE, left, room.share - held[directory], of_tenant))
         mine = _of(job, given)
         _leased(expected, session, job, mine, limit)
         left -= len(mine)
         held[directory] += len(mine)
+        held_of[job.new.tenant_id] += len(mine)
         assert ruling.lane is job.new.lane
         _placed_again(expected, job, ruling.back)
     assert not given, f"leased and not asked for: {given}"

@@ -153,7 +153,7 @@ class Expected:
         self.now = now
         self.sessions: dict[str, Session] = {}
         self.jobs: dict[str, Job] = {}
-        self.keys: dict[str, tuple[str, str]] = {}
+        self.keys: dict[tuple[str, str], tuple[str, str]] = {}
         self.given = 0
         self.leases: set[tuple[str, int, int]] = set()
 

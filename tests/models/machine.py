@@ -30,7 +30,7 @@ from botrix.worker.dispatcher import Dispatcher
 from tests.models import watched_line
 from tests.models.compare import compare
 from tests.models.expected import Expected, Job
-from tests.models.stores import DIRECTORIES, START, Store
+from tests.models.stores import DIRECTORIES, START, TENANTS, Store
 from tests.models.watched_line import WatchedLine
 from tests.models.watched_reads import Watched
 from tests.models.worker import Worker, as_ledger, person
@@ -153,8 +153,8 @@ class Machine(RuleBasedStateMachine):
     @initialize(count=_COUNT, lane=_LANE)
     def some_workers_and_jobs(self, count: int, lane: Lane) -> None:
         self.run(self.replaced())
-        self.submit(count, lane, "local", 3, None, "at once")
-        self.submit(7 - count // 2, lane, "other", 4, None, "at once")
+        self.submit(count, lane, "local", 3, None, "at once", "default")
+        self.submit(7 - count // 2, lane, "other", 4, None, "at once", "b")
 
     @rule(pick=PICK, how=st.sampled_from(("renews", "ends", "is lost", "is lost")),
           beat=st.sampled_from((None, None, 0, 1)))  # fmt: skip
@@ -184,12 +184,16 @@ class Machine(RuleBasedStateMachine):
         count=_COUNT, lane=_LANE, directory=st.sampled_from(DIRECTORIES), tries=st.integers(1, 4),
         key=st.sampled_from((None, None, "k1", "k2")),
         pushed=st.sampled_from(("at once", "at once", "late", "never")),
+        tenant=st.sampled_from(TENANTS),
     )  # fmt: skip
     def submit(
-        self, count: int, lane: Lane, directory: str, tries: int, key: str | None, pushed: str
-    ) -> None:
+        self, count: int, lane: Lane, directory: str, tries: int, key: str | None, pushed: str,
+        tenant: str,
+    ) -> None:  # fmt: skip
         async def step() -> None:
-            job = NewJob(self.name("j"), count, lane=lane, directory=directory, tries=tries)
+            job = NewJob(
+                self.name("j"), count, lane=lane, directory=directory, tries=tries, tenant_id=tenant
+            )
             (one,) = await self.ledger.submit([Submission(job, key, f"{count}")])
             placed = [] if one.place is None else [Placed(one.job_id, one.place, lane)]
             if pushed == "at once":

@@ -35,9 +35,11 @@ _ACCOUNTS = (
     " in_doubt, not_before, reason FROM accounts"
 )
 _SESSIONS = "SELECT id, status, beat, ended_at FROM sessions"
-_OTHER_DIRECTORY = (
+TENANTS = ("default", "b")
+_OTHERS = (
     "INSERT INTO directories (tenant_id, name, kind, created_at)"
-    " VALUES ('default', 'other', 'local', 0)"
+    " VALUES ('default', 'other', 'local', 0)",
+    "INSERT INTO tenants (id, created_at) VALUES ('b', 0)",
 )
 _EMPTIED = ("jobs", "sessions", "idempotency_keys")  # accounts and history go with their jobs
 _CLOCK = """
@@ -85,7 +87,8 @@ class SqliteStore:
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA foreign_keys = ON")
-        self._db.execute(_OTHER_DIRECTORY)
+        for statement in _OTHERS:
+            self._db.execute(statement)
 
     async def reset(self) -> None:
         self._db.execute("BEGIN IMMEDIATE")
@@ -126,7 +129,7 @@ class PostgresStore:
         name = self._url.rpartition("/")[2]
         path = "testclock, pg_catalog, public"
         first = await asyncpg.connect(self._url)
-        await first.execute(_OTHER_DIRECTORY)
+        await first.execute(";".join(_OTHERS))
         await first.execute(_CLOCK)
         await first.execute(f"ALTER DATABASE {name} SET search_path = {path}")
         await first.close()

@@ -52,13 +52,14 @@ class WatchedLedger:
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
         answers = await self.real.submit(submissions)
         for one, answer in zip(submissions, answers, strict=True):
-            before = self.expected.keys.get(one.key or "")
+            key = (one.job.tenant_id, one.key or "")
+            before = self.expected.keys.get(key)
             if before is None:
                 assert (answer.job_id, answer.replay, answer.clash) == (one.job.id, False, False)
                 assert answer.place is not None
                 self._enter(one.job, answer.place)
                 if one.key is not None:
-                    self.expected.keys[one.key] = (one.job.id, one.fingerprint)
+                    self.expected.keys[key] = (one.job.id, one.fingerprint)
             else:
                 clash = before[1] != one.fingerprint
                 assert answer == Submitted(before[0], replay=not clash, clash=clash)

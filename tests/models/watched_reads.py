@@ -77,6 +77,25 @@ class Watched(WatchedLedger):
             (one for one in placed if head is None or one.place < head), key=lambda one: one.place
         )
 
+    async def several_tenants(self) -> bool:
+        assert await self.real.several_tenants()
+        return True
+
+    async def waiting(self, after: str, tenants: int, limit: int) -> dict[str, list[Placed]]:
+        answer = await self.real.waiting(after, tenants, limit)
+        expected: dict[str, list[Placed]] = {}
+        for lane in Lane:
+            for tenant in {job.new.tenant_id for job in self.expected.jobs.values()}:
+                mine = [one for one in self._before(lane, None) if self._is_of(one, tenant)]
+                if mine and tenant > after:
+                    expected.setdefault(tenant, []).extend(mine[:limit])
+        first = sorted(expected)[:tenants]
+        assert list(answer.items()) == [(name, expected[name]) for name in first]
+        return answer
+
+    def _is_of(self, one: Placed, tenant: str) -> bool:
+        return self.expected.jobs[one.id].new.tenant_id == tenant
+
     async def places(self, jobs: Sequence[str]) -> dict[str, int | None]:
         answer = await self.real.places(jobs)
         known = self.expected.jobs
@@ -146,9 +165,9 @@ class Watched(WatchedLedger):
         job = self.expected.jobs[job_id]
         if job.status not in (JobStatus.PENDING, JobStatus.RUNNING):
             with pytest.raises(Conflict):
-                await self.store.queries.cancel("default", job_id)
+                await self.store.queries.cancel(job.new.tenant_id, job_id)
             return
-        row = await self.store.queries.cancel("default", job_id)
+        row = await self.store.queries.cancel(job.new.tenant_id, job_id)
         job.unplanned += job.new.count - job.next_index
         job.next_index, job.place = job.new.count, None
         job.becomes(JobStatus.CANCELLING)
@@ -160,9 +179,9 @@ class Watched(WatchedLedger):
         job = self.expected.jobs[job_id]
         if job.status is not JobStatus.FAILED:
             with pytest.raises(Conflict):
-                await self.store.queries.retry("default", job_id)
+                await self.store.queries.retry(job.new.tenant_id, job_id)
             return
-        await self.store.queries.retry("default", job_id)
+        await self.store.queries.retry(job.new.tenant_id, job_id)
         job.becomes(JobStatus.RUNNING)
         job.finished_at = job.look_at = job.looked_at = None
         for account in job.accounts.values():

@@ -117,6 +117,12 @@ class WholeMachine(Machine):
 
         self.run(step())
 
+    @rule(pick=PICK, total=st.integers(0, 6), ahead=st.sampled_from((0, 0, 1, 1, 2, 99)),
+          passing=st.booleans(), lost=st.sampled_from((False, False, True)))  # fmt: skip
+    def look_behind(self, pick: int, total: int, ahead: int, passing: bool, lost: bool) -> None:
+        """Claims of what the line has not come to, beside whatever the pumps have taken."""
+        self.run(self.worker(pick).look_behind(total, ahead, passing=passing, lost=lost))
+
     @rule(pick=PICK, pump=_PUMP, settled=st.booleans(), freed=st.sampled_from(("", "free", "push")),
           alone=st.sampled_from(("first", "last")), outcomes=_FEW_OUTCOMES)  # fmt: skip
     def work_and_die(

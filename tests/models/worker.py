@@ -7,6 +7,8 @@ process does that stood still: nothing that it then says may count.
 
 from __future__ import annotations
 
+import asyncio
+import math
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,7 +21,9 @@ from botrix.ledger.ledger import Plan, Room
 from botrix.line.line import Taken
 from botrix.model import SUSPECT, LeasedAccount, Outcome, OutcomeKind, Person, Result
 from botrix.retry import Backoff, decide
-from botrix.worker.pump import PUMPS, Pump, _Settle
+from botrix.worker.claiming import Claiming
+from botrix.worker.pump import PUMPS, Pump, Rush, _Settle
+from botrix.worker.shares import Shares
 from tests.models.watched_line import AnswerLost, WatchedLine
 from tests.models.watched_reads import Watched
 
@@ -36,10 +40,15 @@ class Hands:
         self.accounts: dict[Key, LeasedAccount] = {}
         self.sent: list[Result] = []
         self.total = 1
-        self.share = 1
+        self.share = self.tenant_share = 1
+        self.several_tenants = True
 
-    def room(self, most: int) -> Room:
-        return Room(min(most, self.total), self.share, self.held_of())
+    async def has_room(self) -> None:
+        """Whether there is any is drawn."""
+
+    def room(self, most: int, part: float = 1.0) -> Room:
+        total = min(most, math.ceil(self.total * part))
+        return Room(total, self.share, self.held_of(), self.tenant_share)
 
     def held_of(self) -> Mapping[tuple[str, str], int]:
         return Counter((a.tenant_id, a.directory) for a in self.accounts.values())
@@ -66,9 +75,9 @@ class StepwisePump(Pump):
         return self._unsettled is not None
 
     async def take_step(self) -> None:
-        if self._in_doubt:
+        if self._claiming.in_doubt:
             await self._look_what_is_held()
-        self.taken = await self._take()
+        self.taken = await self._take(self._take_size())
 
     async def claim_step(self) -> None:
         """Where the answer is lost the entries stay taken, and are taken again."""
@@ -101,9 +110,16 @@ class Worker:
         self.line = line
         self.hands = Hands()
         desk: Any = self.hands
-        pumps = [
-            StepwisePump(n, session, as_ledger(ledger), line, desk, plan, _TRIES) for n in PUMPS
+        lock, rush = asyncio.Lock(), Rush()
+        self.claiming = [
+            Claiming(session, as_ledger(ledger), desk, plan, lock) for _ in range(len(PUMPS) + 1)
         ]
+        pumps = [
+            StepwisePump(n, claiming, as_ledger(ledger), line, desk, _TRIES)
+            for n, claiming in zip(PUMPS, self.claiming, strict=False)
+        ]
+        self.shares = Shares(self.claiming[-1], as_ledger(ledger), line, desk, rush)
+        self.rush = rush
         self.pumps = dict(zip(PUMPS, pumps, strict=True))
         self.both = pumps
 
@@ -124,7 +140,7 @@ class Worker:
         except AnswerLost:
             assert lost
         self.line.lose = False
-        if not any(one._in_doubt for one in self.both):
+        if not any(one.in_doubt for one in self.claiming):
             held = self.ledger.expected.held(self.session)
             leases = {(job.new.id, account.index, account.attempt) for job, account in held}
             assert leases <= set(self.hands.accounts), "it holds what it does not know of"
@@ -133,9 +149,27 @@ class Worker:
         """What was taken last; lost: it was committed, and no answer came."""
         self.hands.total = 0 if self.solitary else total
         self.hands.share = share
+        self.hands.tenant_share = share + 1
         self.ledger.lose = lost
         try:
             await self.pumps[pump].claim_step()
+        except SessionLost:
+            assert not self.ledger.expected.live(self.session)
+        except OutcomeUnknown:
+            assert lost
+        self.ledger.lose = False
+
+    async def look_behind(
+        self, total: int, ahead: int, *, passing: bool, lost: bool = False
+    ) -> None:
+        """For those whom the line does not come to within `ahead` entries."""
+        self.hands.total = 0 if self.solitary else total
+        self.hands.share = self.hands.tenant_share = 99
+        self.shares.ahead = ahead
+        self.rush.note(full=True, passing=passing)
+        self.ledger.lose = lost
+        try:
+            await self.shares.tick()
         except SessionLost:
             assert not self.ledger.expected.live(self.session)
         except OutcomeUnknown:

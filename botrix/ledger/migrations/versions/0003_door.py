@@ -74,7 +74,7 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("exported_at", sa.Double()))
     op.add_column("jobs", sa.Column("erased_at", sa.Double()))
     _partial("ix_jobs_open", ["tenant_id"], _OPEN)
-    _partial("ix_jobs_waiting", ["tenant_id", "place"], _WAITING)
+    _partial("ix_jobs_waiting", ["tenant_id", "lane", "place"], _WAITING)
     _partial("ix_jobs_kept", ["finished_at"], _KEPT)
     op.add_column("accounts", sa.Column("resetting_at", sa.Double()))
     for name in ("secrets", "policy"):
