@@ -51,6 +51,10 @@ _FILL = (
     "INSERT INTO sessions (id, worker_id, host, pid, version, status, started_at, ended_at)"
     " SELECT 's' || n, 'w', 'h', 1, '0', CASE WHEN n = 1 THEN 'lost' WHEN n < 4 THEN 'live'"
     " ELSE 'ended' END, 0, CASE WHEN n = 1 OR n > 3 THEN 0 END FROM {series}",
+    "INSERT INTO tenants (id, open_jobs, accounts_per_day, created_at) VALUES ('a', 40, 45, 0)",
+    "INSERT INTO jobs (id, tenant_id, source, lane, directory, count, place, created_at,"
+    " updated_at) SELECT 'a' || n, 'a', 'generate', 'low', 'local', 1, 20000 + n, 0, 0"
+    " FROM {series} WHERE n < 10",
 )
 
 
@@ -65,6 +69,8 @@ _RESULTS = [
     Result(f"j{n}", 0, 1, AccountStatus.CREATED, entry_id="x") for n in range(3009, 6009, 30)
 ]
 _NEW = [Submission(NewJob(f"new{n}", 1), f"key{n}", "print") for n in range(50)]
+_LIMITED = [Submission(NewJob(f"of-a{n}", 1, tenant_id="a"), f"key{n}", "print") for n in range(50)]
+_WAITING = {"a": 40, "default": 32}
 _SEEN = {f"j{n}": n for n in range(8008, 9008, 10)}
 
 
@@ -100,6 +106,11 @@ async def test_plans_on_sqlite(tmp_path: Path) -> None:
 def _every_verb_on_sqlite(db: sqlite3.Connection) -> None:
     now = 1e9
     sqlite_verbs.submit(db, _NEW, now)
+    done = sqlite_verbs.submit(db, _LIMITED, now)
+    assert sum(one.place is not None for one in done) == 30
+    assert sqlite_dispatch.several_tenants(db)
+    waiting = sqlite_dispatch.waiting(db, "", 32, 32)
+    assert {tenant: len(placed) for tenant, placed in waiting.items()} == _WAITING
     sqlite_claim.claim(db, "s0", [*_ENTRIES, *_RAW], Room(2000), _plan, now)
     sqlite_claim.held(db, "s0")
     sqlite_verbs.record(db, "s0", _RESULTS, now)
@@ -182,6 +193,10 @@ _INDEXES_BESIDE_KEYS: dict[str, set[str]] = {
     postgres_dispatch.LOCK_JOBS: set(),
     postgres_dispatch.DUE: {"ix_jobs_due"},
     postgres_dispatch.PASSED_BY: {"ix_jobs_line"},
+    postgres_dispatch.WAITING: {"ix_jobs_waiting"},
+    postgres_verbs.INSERT_FREE: {"pk_tenants"},
+    postgres_verbs.LOCK_QUOTAS: {"pk_tenants"},
+    postgres_verbs.OPEN_JOBS: {"ix_jobs_open"},
     postgres_reconcile.OLDEST: {"ix_jobs_look"},
     postgres_reconcile.PROVISIONAL: set(),
     postgres_claim.LOCK: set(),
@@ -195,6 +210,11 @@ _INDEXES_BESIDE_KEYS: dict[str, set[str]] = {
 
 async def _every_verb_on_postgres(db: Any) -> None:
     await postgres_verbs.submit(db, _NEW)
+    done = await postgres_verbs.submit(db, _LIMITED)
+    assert sum(one.place is not None for one in done) == 30
+    assert await postgres_dispatch.several_tenants(db)
+    waiting = await postgres_dispatch.waiting(db, "", 32, 32)
+    assert {tenant: len(placed) for tenant, placed in waiting.items()} == _WAITING
     await postgres_claim.claim(db, "s0", [*_ENTRIES, *_RAW], Room(2000), _plan)
     await postgres_claim.held(db, "s0")
     recorded = await postgres_verbs.record(db, "s0", _RESULTS)
