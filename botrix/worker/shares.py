@@ -61,7 +61,7 @@ class Shares:
         if not self._desk.several_tenants:  # once there were, there are
             self._desk.several_tenants = await self._ledger.several_tenants()
             self.interval = _BETWEEN if self._desk.several_tenants else _SECOND
-            return False
+            return self._desk.several_tenants
         await self._rush.on.wait()
         if self._claiming.in_doubt:
             await self._claiming.look_what_is_held()

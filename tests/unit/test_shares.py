@@ -17,6 +17,7 @@ from botrix.worker.claiming import Claiming
 from botrix.worker.desk import Desk
 from botrix.worker.pump import Rush
 from botrix.worker.shares import Shares
+from tests.unit.test_solitary import made_desk
 
 _PERSON = Person("n", "e", "g", "f", "d")
 
@@ -124,7 +125,7 @@ class _Setting:
     async def asked(self) -> list[str]:
         """For which jobs, at one look; the first tick only finds that there are several tenants."""
         if not self.desk.several_tenants:
-            assert not await self.shares.tick()
+            assert await self.shares.tick()  # and again at once
         before = len(self.claiming.asked)
         claimed = await self.shares.tick()
         asked = self.claiming.asked[before:]
@@ -220,6 +221,14 @@ async def test_one_tenant_costs_a_look_a_second_and_idle_ones_none() -> None:
     setting.rush.note(full=True, passing=False)
     assert not await tick
     assert setting.ledger.looks == [""]
+
+
+async def test_a_quarter_is_left_to_other_tenants_where_there_are_any() -> None:
+    desk = made_desk()
+    assert desk.room(100).tenant_share > 100
+    desk.several_tenants = True
+    assert (desk.room(100).total, desk.room(100).tenant_share) == (10, 7)
+    assert desk.room(100, 1 / 2).total == 5
 
 
 async def test_what_the_ledger_refuses_is_not_claimed_again() -> None:
