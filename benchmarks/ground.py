@@ -17,10 +17,12 @@ from typing import Any
 import asyncpg
 import sqlalchemy as sa
 
+from botrix.audit import Actor
 from botrix.ledger.engine import create_engine
 from botrix.ledger.ledger import Ledger, Submission
 from botrix.ledger.migrate import upgrade
 from botrix.ledger.queries import Queries
+from botrix.ledger.tenants import Tenants
 from botrix.line.line import Line, Placing
 from botrix.line.server import LineServer
 from botrix.model import Lane, NewJob
@@ -41,14 +43,18 @@ class Ground:
         self.queries = Queries(create_engine(settings.ledger_url))
         self.workers: list[Process] = []
 
-    async def directory(self, **faults: Any) -> None:
-        """Named `noop`, of kind simulated."""
-        await self.queries.add_directory("default", "noop", "simulated", json.dumps(faults))
+    async def directory(self, tenant: str = "default", **faults: Any) -> None:
+        """Named `noop`, of kind simulated; the tenant is made, too."""
+        if tenant != "default":
+            await Tenants(self.queries.engine).create(tenant, {}, Actor("benchmark", "here"))
+        await self.queries.add_directory(tenant, "noop", "simulated", json.dumps(faults))
 
-    async def submit(self, jobs: int, count: int) -> None:
+    async def submit(
+        self, jobs: int, count: int, tenant: str = "default", name: str = "bench"
+    ) -> None:
         for start in range(0, jobs, 500):
             new = [
-                NewJob(f"bench-{n}", count, directory="noop")
+                NewJob(f"{name}-{n}", count, directory="noop", tenant_id=tenant)
                 for n in range(start, min(start + 500, jobs))
             ]
             done = await self.ledger.submit([Submission(job) for job in new])
@@ -86,6 +92,22 @@ class Ground:
 
     async def has_workers(self, n: int) -> bool:
         return len(await self.ledger.peers()) >= n
+
+    async def took(self, tenant: str, jobs: int, within: float = 60.0) -> list[float]:
+        """Seconds from submission to result of each job of a tenant, once all have ended."""
+        query = f"SELECT finished_at - created_at AS s FROM jobs WHERE tenant_id = '{tenant}'"
+        deadline = time.monotonic() + within
+        while True:
+            rows = await self._rows(f"{query} AND finished_at IS NOT NULL ORDER BY created_at, id")
+            if len(rows) == jobs:
+                return [float(row["s"]) for row in rows]
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{len(rows)} of {jobs} jobs of {tenant} within {within} s")
+            await asyncio.sleep(0.05)
+
+    async def left(self, tenant: str) -> int:
+        query = f"SELECT count(*) AS n FROM jobs WHERE tenant_id = '{tenant}'"
+        return int((await self._rows(f"{query} AND finished_at IS NULL"))[0]["n"])
 
     async def _completed(self) -> int:
         query = "SELECT count(*) AS n FROM jobs WHERE status = 'completed'"

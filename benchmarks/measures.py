@@ -225,6 +225,33 @@ async def slow_directory(postgres: PostgresServer, workers: int) -> float:
         return 10 * await place.jobs_per_second()
 
 
+async def neighbour(postgres: PostgresServer | None, delay: float) -> tuple[float, float]:
+    """Milliseconds until ten jobs of a tenant have ended, alone and beside 100,000 that another has
+    waiting, whose directory takes `delay` seconds for a call (of up to 500 accounts, four at
+    once). Medians of twelve times ten. Smaller is better."""
+    alone, beside = [await _tens(postgres, delay, waiting) for waiting in (0, 100_000)]
+    return alone * 1e3, beside * 1e3
+
+
+async def _tens(postgres: PostgresServer | None, delay: float, waiting: int) -> float:
+    async with ground(postgres) as place:
+        await place.directory("a", forget=True, delay=delay)
+        await place.directory("b", forget=True)
+        await place.submit(waiting, 1, "a", "of-a")
+        if postgres:
+            await checkpointed(place.settings.ledger_url)
+        await place.worker("worker-1")
+        await until(lambda: place.has_workers(1), 30, "the worker started")
+        took: list[float] = []
+        for n in range(12):
+            await asyncio.sleep(0.2)
+            await place.submit(10, 1, "b", f"of-b{n}")
+            took = await place.took("b", 10 * (n + 1))
+        if waiting and not await place.left("a"):
+            raise RuntimeError("nothing was left to wait beside")
+        return statistics.median(max(took[n : n + 10]) for n in range(0, 120, 10))
+
+
 def peer_python() -> Path:
     """The reference's own environment; made by `make bench`."""
     python = Path(os.environ.get("BENCH_PEER", ".bench-venv/bin/python")).absolute()

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from botrix.cli.console import console
 from botrix.cli.render import print_rows
 from botrix.errors import BotrixError
 from botrix.settings import Settings
@@ -61,9 +62,7 @@ def tenant() -> None:
 @_quotas
 def create(name: str, **given: int | None) -> None:
     """Create a tenant. Without an option it has no quota."""
-    from botrix.audit import CONSOLE
-
-    _run(lambda tenants: tenants.create(name, _given(given), CONSOLE))
+    _run(lambda tenants: tenants.create(name, _given(given), console()))
     click.echo(
         f"tenant {name} was created; it needs a directory: "
         f"botrix directory add local --kind local --tenant {name}"
@@ -83,14 +82,12 @@ def list_(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def set_(name: str, as_json: bool, **given: int | None) -> None:
     """Change quotas of a tenant; `none` takes one away. What it has asked for already stays."""
-    from botrix.audit import CONSOLE
-
     quotas = _given(given)
     if not quotas:
         raise click.UsageError("nothing is to be set; give a quota, such as --open-jobs 50")
 
     async def change(tenants: Any) -> list[dict[str, Any]]:
-        await tenants.set(name, quotas, CONSOLE)
+        await tenants.set(name, quotas, console())
         return [row for row in await tenants.shown() if row["id"] == name]
 
     print_rows(_run(change), _COLUMNS, as_json)
