@@ -19,6 +19,9 @@ class Actor(NamedTuple):
     address: str
 
 
+NOBODY = Actor("unknown", "unknown")
+
+
 class Act(NamedTuple):
     """What was done to which thing. Never a secret, nor anything of the person of an account."""
 
@@ -46,6 +49,17 @@ class Line(NamedTuple):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def line_of(act: Act, actor: Actor, n: int, at: float) -> Line:
-    """at is rounded, so that every database gives back what was hashed."""
-    return Line(act.tenant_id, n, round(at, 6), *actor, act.what, act.object, act.detail)
+class Chain:
+    """The end of one tenant's record, as it is read under a lock, and what is added to it."""
+
+    def __init__(self, n: int, hash_: str) -> None:
+        self.n = n
+        self.hash = hash_
+
+    def add(self, act: Act, actor: Actor, at: float) -> tuple[object, ...]:
+        """The row of the new line, its hash last. at is rounded, so that every database gives back
+        what was hashed."""
+        self.n += 1
+        line = Line(act.tenant_id, self.n, round(at, 6), *actor, act.what, act.object, act.detail)
+        self.hash = line.hash(self.hash)
+        return (*line, self.hash)

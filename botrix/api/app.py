@@ -29,6 +29,7 @@ from botrix.api import (
 from botrix.api.door import Here
 from botrix.api.entrance import Entrance
 from botrix.api.problems import add_handlers
+from botrix.api.rate import Rate
 from botrix.api.server import Server
 from botrix.api.submitting import Submitting
 from botrix.api.trust import Trust
@@ -64,7 +65,7 @@ def create_app(
             submitting.start()
             held = Keys(queries.engine)
             keeper = Doorkeeper(held, first)
-            app.state.here = Here(services, queries, held, submitting, keeper)
+            app.state.here = Here(services, queries, held, submitting, keeper, Rate(services.line))
             sweeping = asyncio.create_task(_sweep_imports(queries))
             yield
             sweeping.cancel()

@@ -8,6 +8,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from botrix.api.problems import Problem
+from botrix.api.rate import Rate
 from botrix.api.submitting import Submitting
 from botrix.api.who import Doorkeeper, Who, local
 from botrix.errors import InvalidInput, NotFound
@@ -26,6 +27,7 @@ class Here:
     keys: Keys
     submitting: Submitting
     keeper: Doorkeeper
+    rate: Rate
     who: Who = field(default_factory=lambda: local("this process"))
 
     @property

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from botrix.api.body import counted, limit_of, too_large
 from botrix.api.problems import Problem, answer_to
+from botrix.api.rate import Rate
 from botrix.api.trust import Trust, of_same_site
 from botrix.api.who import Doorkeeper, Who, local
 from botrix.errors import BotrixError
@@ -37,7 +38,10 @@ class Entrance:
         try:
             if int(headers.get("content-length", "0") or 0) > limit:
                 raise Problem(413, "Too large", too_large(limit))
-            scope.setdefault("state", {})["who"] = await self._who(scope, headers)
+            who = await self._who(scope, headers)
+            if who is not None:
+                await _require_patience(scope["app"].state.here.rate, who)
+            scope.setdefault("state", {})["who"] = who
         except (Problem, BotrixError) as error:
             await _challenged(answer_to(error))(scope, receive, send)
             return
@@ -66,6 +70,13 @@ class Entrance:
         if foreign:
             raise Problem(403, "Not from here", foreign)
         return local(peer)
+
+
+async def _require_patience(rate: Rate, who: Who) -> None:
+    wait = await rate.allowed(who.tenant, who.requests_per_minute)
+    if wait is not None:
+        detail = f"tenant {who.tenant} may ask {who.requests_per_minute} times a minute; wait"
+        raise Problem(429, "Too many requests", f"{detail} {wait:.0f} s", wait)
 
 
 def _foreign() -> Problem:

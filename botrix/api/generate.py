@@ -36,7 +36,7 @@ async def generate(request: Request, response: Response, here: Submits, key: Key
         tries=here.services.settings.max_retries + 1,
     )  # fmt: skip
     fingerprint = fingerprint_of("generate", asked.model_dump_json().encode())
-    submitted = await here.submitting.submit(Submission(job, key, fingerprint))
+    submitted = await here.submitting.submit(Submission(job, key, fingerprint, here.who.actor))
     return await accepted(here, response, submitted)
 
 

@@ -68,7 +68,7 @@ class _Reading:
         self._job = job
         self.reader = reader
         self._strict = strict
-        self._import = Import(here.queries.engine, job)
+        self._import = Import(here.queries.engine, job, here.who.actor)
         self._digest = hashlib.sha256(f"{job.directory}:{job.lane}:{strict}:".encode())
         self._good: list[RosterRow] = []
         self._bad: list[tuple[int, str]] = []

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from botrix.audit import Act, Actor, Line, line_of
+from botrix.audit import Act, Actor, Chain, Line
 from botrix.errors import NotFound
 from botrix.ledger.engine import begin, now
 from botrix.ledger.tables import audit, tenants
@@ -20,11 +20,10 @@ async def note_act(db: AsyncConnection, act: Act, actor: Actor) -> None:
     """Appends to the chain of the tenant, whose row is locked until the transaction ends."""
     mine = tenants.c.id == act.tenant_id
     query = sa.select(tenants.c.audit_n, tenants.c.audit_hash, now()).where(mine)
-    n, before, at = (await db.execute(query.with_for_update())).one()
-    line = line_of(act, actor, n + 1, at)
-    digest = line.hash(before)
-    await db.execute(sa.insert(audit).values(**line._asdict(), hash=digest))
-    await db.execute(sa.update(tenants).where(mine).values(audit_n=line.n, audit_hash=digest))
+    n, before, at = (await db.execute(query.with_for_update(key_share=True))).one()
+    chain = Chain(n, before)
+    await db.execute(sa.insert(audit).values(chain.add(act, actor, at)))
+    await db.execute(sa.update(tenants).where(mine).values(audit_n=chain.n, audit_hash=chain.hash))
 
 
 async def lines(

@@ -11,9 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from botrix.audit import NOBODY, Actor
 from botrix.errors import InvalidInput, LedgerDown
+from botrix.ledger.audit import note_act
 from botrix.ledger.engine import now
-from botrix.ledger.ledger import Submitted
+from botrix.ledger.ledger import Submitted, submission
 from botrix.ledger.quotas import COUNTED, Quota, too_many
 from botrix.ledger.tables import (
     accounts,
@@ -46,9 +48,10 @@ _QUOTAS = (tenants.c.open_jobs, tenants.c.accounts_per_job, tenants.c.accounts_p
 class Import:
     """One roster: begin, add (many times), then finish or abort."""
 
-    def __init__(self, engine: AsyncEngine, job: NewJob) -> None:
+    def __init__(self, engine: AsyncEngine, job: NewJob, actor: Actor = NOBODY) -> None:
         self._engine = engine
         self._job = job
+        self._actor = actor
         self.count = 0
         self.bad = 0
         self._most: int | None = None
@@ -153,6 +156,7 @@ class Import:
             if place is None:
                 change |= {"status": "completed", "finished_at": now()}
             await self._touch(db, change)
+            await note_act(db, submission(job, self.count, "job.import"), self._actor)
         return Submitted(job.id, place)
 
     async def abort(self) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from botrix.audit import NOBODY, Act, Actor
 from botrix.model import (
     AccountStatus,
     Happening,
@@ -28,11 +29,22 @@ from botrix.model import (
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A job, and the Idempotency-Key with the fingerprint of its body, if one was given."""
+    """A job, the Idempotency-Key with the fingerprint of its body, where there is one, and whose it
+    is."""
 
     job: NewJob
     key: str | None = None
     fingerprint: str = ""
+    actor: Actor = NOBODY
+
+    @property
+    def act(self) -> Act:
+        return submission(self.job, self.job.count)
+
+
+def submission(job: NewJob, count: int, what: str = "job.submit") -> Act:
+    """As the audit record tells it."""
+    return Act(what, job.id, f"{count} accounts, directory {job.directory}", job.tenant_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,15 @@ the database, in seconds since 1970.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from botrix.ledger.ledger import DirectoryRow, Recorded, Submission, Submitted
 from botrix.ledger.notes import of_result
+from botrix.ledger.postgres_audit import note_acts
 from botrix.ledger.postgres_history import note
 from botrix.ledger.postgres_rows import JOB, NOW, SUM, Db, job_state, lost
-from botrix.ledger.quotas import COUNTED, QUOTA_COLUMNS, Quota, sift
+from botrix.ledger.quotas import COUNTED, LIMITED, QUOTA_COLUMNS, Quota, sift
 from botrix.model import Happening, LeasedAccount, NewJob, Person, Result
 
 INSERT_JOBS = f"""
@@ -26,15 +27,9 @@ FROM (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::t
       WITH ORDINALITY
       u (id, tenant_id, source, lane, directory, template, tries, count, n) ORDER BY n) u
 """
-INSERT_FREE = f"""
-{INSERT_JOBS}
-WHERE (SELECT t.id FROM tenants t WHERE t.id = u.tenant_id AND (t.open_jobs IS NOT NULL
-       OR t.accounts_per_day IS NOT NULL OR u.count > t.accounts_per_job)) IS NULL
-RETURNING id, place
-"""  # of tenants whose quotas need no lock, which so cost no round trip
-LOCK_QUOTAS = f"""
-SELECT {QUOTA_COLUMNS} FROM tenants t WHERE t.id = ANY ($1::text[])
-ORDER BY t.id FOR NO KEY UPDATE
+LOCK_TENANTS = f"""
+SELECT {QUOTA_COLUMNS}, 0 AS open, {LIMITED} AS limited, t.audit_n, t.audit_hash, {NOW} AS now
+FROM tenants t WHERE t.id = ANY ($1::text[]) ORDER BY t.id FOR NO KEY UPDATE
 """
 OPEN_JOBS = f"""
 SELECT {NOW} AS now, ARRAY(
@@ -168,30 +163,26 @@ async def submit(db: Db, submissions: Sequence[Submission]) -> list[Submitted]:
 
 
 async def _enter(db: Db, new: Sequence[Submission]) -> dict[str, Submitted]:
-    """By job id. Those of tenants with quotas enter under a lock on their tenant."""
+    """By job id, under a lock on the tenants: their quotas and their audit record need it."""
     if not new:
         return {}
-    entered = _entered(await db.fetch(INSERT_FREE, *job_columns([one.job for one in new]), True))
-    if len(entered) == len(new):
-        return entered
-    limited = [one for one in new if one.job.id not in entered]
-    entering, refused = await _within_quotas(db, limited)
+    tenants = await db.fetch(LOCK_TENANTS, sorted({one.job.tenant_id for one in new}))
+    quotas = [Quota(*row[:7]) for row in tenants if row["limited"]]
+    entering: list[Submission] = list(new)
+    refused: dict[str, Submitted] = {}
+    if quotas:
+        entering, refused = await _within_quotas(db, new, quotas)
     columns = job_columns([one.job for one in entering])
     rows = await db.fetch(f"{INSERT_JOBS} RETURNING id, place", *columns, True)
-    return entered | refused | _entered(rows)
-
-
-def _entered(rows: Iterable[Any]) -> dict[str, Submitted]:
-    return {row["id"]: Submitted(row["id"], row["place"]) for row in rows}
+    await note_acts(db, tenants, [(one.act, one.actor) for one in entering])
+    return refused | {row["id"]: Submitted(row["id"], row["place"]) for row in rows}
 
 
 async def _within_quotas(
-    db: Db, limited: Sequence[Submission]
+    db: Db, limited: Sequence[Submission], quotas: Sequence[Quota]
 ) -> tuple[list[Submission], dict[str, Submitted]]:
     """Which may enter, and the refusals. Jobs are counted by a statement of its own, which sees
     what was committed before the lock was given."""
-    tenants = sorted({one.job.tenant_id for one in limited})
-    quotas = [Quota(*row) for row in await db.fetch(LOCK_QUOTAS, tenants)]
     used = await db.fetchrow(OPEN_JOBS, [q.id for q in quotas], [q.open_jobs or 0 for q in quotas])
     assert used is not None
     for quota, n in zip(quotas, used["open"], strict=True):

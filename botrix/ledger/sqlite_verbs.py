@@ -16,6 +16,7 @@ from botrix.ledger.ledger import (
 from botrix.ledger.notes import Note, of_result
 from botrix.ledger.quotas import COUNTED, LIMITED, QUOTA_COLUMNS, Quota
 from botrix.ledger.slices import JOB_COLUMNS, JobRow
+from botrix.ledger.sqlite_audit import note_acts
 from botrix.ledger.sqlite_history import note
 from botrix.ledger.sqlite_rows import as_json, read, write
 from botrix.ledger.sqlite_sessions import require_live
@@ -115,6 +116,9 @@ def submit(
                 "UPDATE tenants SET day = ?, accounts_today = ? WHERE id = ?",
                 (quota.day, quota.accounts_today, quota.id),
             )
+    pairs = zip(submissions, answers, strict=True)
+    acts = [(one.act, one.actor) for one, answer in pairs if answer.place is not None]
+    note_acts(db, acts, now)
     return answers
 
 

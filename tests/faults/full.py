@@ -36,7 +36,7 @@ async def line_full(world: World) -> float:
     fill, heal = (_fill_memory, _free_memory) if turn % 2 else (_fill_disk, _free_disk)
     await fill(world)
     try:
-        await until(_refuses(world), 20, "the line refuses writes")
+        await until(_refuses(world), 60, "the line refuses writes")
         await world.job_is_done(3, within=30)
         await asyncio.sleep(world.rng.uniform(0.0, 2 * LEASE))
         await world.job_is_done(2, within=30)

@@ -173,7 +173,7 @@ async def frozen(world: World) -> float:
             group.freeze(frozen=False)
         began = time.monotonic()
         for name in world.names:
-            await until(_live(world, name), 20, f"{name} has a session again")
+            await until(_live(world, name), 60, f"{name} has a session again")
         await world.job_is_done(3)
     assert {name: world.pid(name) for name in world.names} == pids
     assert all(world.system.workers[name].returncode is None for name in world.names)
@@ -214,7 +214,7 @@ async def _holding(world: World, name: str) -> str:
         found.extend([session] if session and world.held_by(session) else [])
         return bool(found)
 
-    await until(holds, 20, f"{name} holds accounts")
+    await until(holds, 60, f"{name} holds accounts")
     return found[0]
 
 

@@ -142,7 +142,7 @@ async def all_work(world: World) -> None:
         async def live(name: str = name) -> bool:
             return await world.session_of(name) is not None
 
-        await until(live, 20, f"{name} has a session")
+        await until(live, 60, f"{name} has a session")
 
 
 async def _iptables(verb: str, side: str, address: str, way: str, port: int) -> None:

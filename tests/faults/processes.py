@@ -148,7 +148,7 @@ async def _holding(world: World, name: str) -> str:
             await world.keep_busy()
         return bool(found)
 
-    await until(holds, 20, f"{name} holds accounts")
+    await until(holds, 60, f"{name} holds accounts")
     return found[-1]
 
 
@@ -162,7 +162,7 @@ async def _anybody_holding(world: World) -> tuple[str, str]:
                 found.append((name, session))
         return bool(found)
 
-    await until(holds, 20, "a worker holds accounts")
+    await until(holds, 60, "a worker holds accounts")
     return world.rng.choice(found)
 
 

@@ -102,7 +102,7 @@ async def line_is_used(world: World) -> float:
         raw.extend([ident] if ident else [])
         return bool(raw)
 
-    await until(pushed, 20, "the line takes an entry")
+    await until(pushed, 60, "the line takes an entry")
     await until(world.is_final(raw[0]), 30, f"{raw[0]} is done")
     return time.monotonic() - began
 

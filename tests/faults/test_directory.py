@@ -37,7 +37,7 @@ async def test_exactly_n_accounts_though_answers_are_lost(
         async def under_way() -> bool:
             return len(directory.calls()) > 100
 
-        await until(under_way, 20, "calls")
+        await until(under_way, 60, "calls")
         await system.kill("worker-1")
         done = await system.final(job, 60)
         created = directory.created()

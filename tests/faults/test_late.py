@@ -102,7 +102,7 @@ async def test_what_was_cancelled_and_landed_is_removed(
     async def called() -> bool:
         return bool(directory.calls())
 
-    await until(called, 20, "a call is under way")
+    await until(called, 60, "a call is under way")
     await impatient.post(f"/api/jobs/{job}/cancel", {}, 202)
     ended = await impatient.final(job)
     assert ended["status"] == "cancelled"

@@ -59,7 +59,7 @@ async def node_restarted(world: World) -> float:
     lanes = await line.owner(_SLOT)
     server = lanes if rng.random() < 0.5 else rng.choice(line.servers)
     server.kill()
-    await until(line.is_broken, 20, "the others see that it is gone")
+    await until(line.is_broken, 60, "the others see that it is gone")
     await world.job_is_done(3)
     began = time.monotonic()
     await server.start()
@@ -103,7 +103,7 @@ async def _is_shown(world: World) -> None:
         return {one["worker_id"] for one in items} == set(world.names)
 
     await until(shown, 30, "status and results of a job are shown")
-    await until(healthy, 20, "the workers are shown")
+    await until(healthy, 60, "the workers are shown")
 
 
 @asynccontextmanager

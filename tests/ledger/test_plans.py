@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 
 from botrix.ledger import (
+    postgres_audit,
     postgres_claim,
     postgres_dispatch,
     postgres_reconcile,
@@ -194,9 +195,9 @@ _INDEXES_BESIDE_KEYS: dict[str, set[str]] = {
     postgres_dispatch.DUE: {"ix_jobs_due"},
     postgres_dispatch.PASSED_BY: {"ix_jobs_line"},
     postgres_dispatch.WAITING: {"ix_jobs_waiting"},
-    postgres_verbs.INSERT_FREE: {"pk_tenants"},
-    postgres_verbs.LOCK_QUOTAS: {"pk_tenants"},
+    postgres_verbs.LOCK_TENANTS: {"pk_tenants"},
     postgres_verbs.OPEN_JOBS: {"ix_jobs_open"},
+    postgres_audit.NOTE_ACTS: {"pk_tenants"},
     postgres_reconcile.OLDEST: {"ix_jobs_look"},
     postgres_reconcile.PROVISIONAL: set(),
     postgres_claim.LOCK: set(),

@@ -27,6 +27,14 @@ def plan(tenant: str, job: str, template: str | None, indexes: range) -> list[Pl
     return [PlannedAccount(job, i, person, b"sealed") for i in indexes]
 
 
+async def enter(url: str, *names: str) -> None:
+    """Tenants, beside the one there is."""
+    engine = create_engine(url)
+    async with engine.begin() as db:
+        await db.execute(sa.insert(tenants), [{"id": name, "created_at": 0} for name in names])
+    await engine.dispose()
+
+
 async def submit(
     ledger: Ledger, tenant: str, *names: str, lane: Lane = Lane.NORMAL
 ) -> list[Placed]:
@@ -39,7 +47,8 @@ async def submit(
     return [Placed(one.job_id, one.place or 0, lane) for one in done]
 
 
-async def test_the_first_of_each_lane_of_each_tenant_wait(ledger: Ledger) -> None:
+async def test_the_first_of_each_lane_of_each_tenant_wait(ledger: Ledger, url: str) -> None:
+    await enter(url, "a", "b", "c")
     low = await submit(ledger, "a", "a1", "a2", "a3", lane=Lane.LOW)
     normal = await submit(ledger, "a", "a4")
     b = await submit(ledger, "b", "b1", "b2")
@@ -51,7 +60,8 @@ async def test_the_first_of_each_lane_of_each_tenant_wait(ledger: Ledger) -> Non
     assert await ledger.waiting("c", 9, 1) == {}
 
 
-async def test_who_has_nothing_to_claim_does_not_wait(ledger: Ledger) -> None:
+async def test_who_has_nothing_to_claim_does_not_wait(ledger: Ledger, url: str) -> None:
+    await enter(url, "a")
     (one,) = await submit(ledger, "a", "a1")
     await ledger.claim("s", [Asked(one.id, one.place)], Room(9), plan)
     assert await ledger.waiting("", 9, 9) == {}
@@ -59,15 +69,15 @@ async def test_who_has_nothing_to_claim_does_not_wait(ledger: Ledger) -> None:
 
 async def test_several_tenants_are_two(ledger: Ledger, url: str) -> None:
     assert not await ledger.several_tenants()
-    engine = create_engine(url)
-    async with engine.begin() as db:
-        await db.execute(sa.insert(tenants).values(id="a", created_at=0))
-    await engine.dispose()
+    await enter(url, "a")
     assert await ledger.several_tenants()
 
 
-async def test_a_tenant_leaves_room_to_others_whatever_its_directories(ledger: Ledger) -> None:
+async def test_a_tenant_leaves_room_to_others_whatever_its_directories(
+    ledger: Ledger, url: str
+) -> None:
     """It holds 3 of 12 already; 9 is its share."""
+    await enter(url, "a", "b")
     a = await submit(ledger, "a", "a1", "a2", "a3")
     b = await submit(ledger, "b", "b1")
     asked = [Asked(one.id, one.place) for one in a + b]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import random
@@ -11,13 +12,14 @@ import signal
 import socket
 import sqlite3
 import sys
+import tempfile
 import time
 from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import aiohttp
 import asyncpg
@@ -204,9 +206,19 @@ async def until(condition: Callable[[], Awaitable[Any]], within: float, what: st
 
 def free_port() -> int:
     """Below those that the kernel gives to connections (ip_local_port_range), one of which could
-    take it before the server that it is meant for does."""
+    take it before the server that it is meant for does. It is kept from other runs of these tests
+    on this machine until this process ends."""
+    folder = Path(tempfile.gettempdir()) / "botrix-ports"
+    folder.mkdir(exist_ok=True)
     for port in random.sample(range(20_000, 32_000), 1000):
+        kept = (folder / str(port)).open("w")
         with contextlib.suppress(OSError), socket.socket() as found:
+            fcntl.flock(kept, fcntl.LOCK_EX | fcntl.LOCK_NB)
             found.bind(("127.0.0.1", port))
+            _KEPT.append(kept)
             return port
+        kept.close()
     raise AssertionError("no port is free on this machine")
+
+
+_KEPT: list[IO[str]] = []
