@@ -39,9 +39,8 @@ class Line:
 
 
 async def _round(postgres: PostgresServer, only: str) -> Figures:
-    python = measures.peer_python()
     steps: dict[str, Callable[[], Awaitable[object]]] = {
-        "drain dramatiq": lambda: measures.dramatiq(python),
+        "drain dramatiq": lambda: measures.dramatiq(measures.peer_python()),
         "drain sqlite": lambda: measures.drain(None),
         "drain postgres": lambda: measures.drain(postgres),
         "big sqlite": lambda: measures.big_jobs(None),
@@ -51,6 +50,9 @@ async def _round(postgres: PostgresServer, only: str) -> Figures:
         "pickup sqlite": lambda: measures.pickup(None),
         "pickup postgres": lambda: measures.pickup(postgres),
         "memory sqlite": lambda: measures.memory(None),
+        "neighbour sqlite": lambda: measures.neighbour(None, 0.0),
+        "neighbour postgres": lambda: measures.neighbour(postgres, 0.0),
+        "neighbour of a slow one sqlite": lambda: measures.neighbour(None, 0.05),
         "slow one": lambda: measures.slow_directory(postgres, 1),
         "slow four": lambda: measures.slow_directory(postgres, 4),
     }
@@ -96,6 +98,20 @@ def _lines(m: Figures) -> list[Line]:
         lambda: Line("pickup at idle, SQLite, p99", m["pickup sqlite 1"], "ms", 10, False),
         lambda: Line("memory of a worker, idle", m["memory sqlite 0"], "MiB", 64, False),
         lambda: Line("memory after 100,000 accounts", m["memory sqlite 1"], "MiB", 64, False),
+        lambda: Line(
+            "ten beside another's 100,000, SQLite: of alone",
+            ratio("neighbour sqlite 1", "neighbour sqlite 0"),
+            "x",
+            10,
+            False,
+        ),
+        lambda: Line(
+            "ten beside another's 100,000, PostgreSQL: of alone",
+            ratio("neighbour postgres 1", "neighbour postgres 0"),
+            "x",
+            10,
+            False,
+        ),
         lambda: Line(
             "four workers, 50 ms an account: of one", ratio("slow four 0", "slow one 0"), "x", 3.6
         ),

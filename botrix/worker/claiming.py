@@ -6,6 +6,7 @@ import asyncio
 
 from botrix.errors import LedgerDown, LedgerError, OutcomeUnknown, SessionLost
 from botrix.ledger.ledger import Asked, Claim, Ledger, Plan, Ruling, Verdict
+from botrix.model import SLICE
 from botrix.worker.desk import Desk
 
 _MANY = 1 << 30
@@ -58,7 +59,8 @@ class Claiming:
 
     async def _within_room(self, asked: list[Asked], part: float) -> Claim:
         async with self._shared:
-            room = self._desk.room(500 if len(asked) < 2 else _MANY, part)
+            few = len(asked) < 2 or self._desk.several_tenants
+            room = self._desk.room(SLICE if few else _MANY, part)
             try:
                 claim = await self._ledger.claim(self.session, asked, room, self._plan)
             except OutcomeUnknown:

@@ -22,6 +22,7 @@ from botrix.worker.events import update
 
 _log = logging.getLogger(__name__)
 _LARGEST_TAKE = 500
+_SHARED_TAKE = 128
 _SMALL_TAKE = 16
 _MANY = 1 << 30
 _PASSED_BY = 0.25
@@ -131,9 +132,11 @@ class Pump:
         return taken
 
     def _take_size(self) -> int:
-        """As many entries as there is room for, judged by what the last ones brought."""
+        """As many entries as there is room for, judged by what the last ones brought; fewer where
+        there are several tenants, since one waits for what is taken of another."""
         room = self._desk.room(_MANY).total
-        return max(1, min(self._most, int(room / self._accounts_per_entry)))
+        most = min(self._most, _SHARED_TAKE) if self._desk.several_tenants else self._most
+        return max(1, min(most, int(room / self._accounts_per_entry)))
 
     def _read(self, taken: Sequence[Taken]) -> tuple[list[tuple[Taken, Asked]], list[Rejected]]:
         good: list[tuple[Taken, Asked]] = []
