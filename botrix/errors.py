@@ -10,6 +10,7 @@ BotrixError            one line for people: what happened, to which thing, what 
 │   │   └── OutcomeUnknown  a commit was sent and its answer was lost
 │   └── SessionLost    this worker's session was declared lost; nothing was written
 ├── LineDown           the line does not answer, or refuses writes
+├── AddressRefused     an address must not be called from here
 └── DirectoryError     a directory cannot be used (its creator says why)
 """
 
@@ -52,6 +53,10 @@ class SessionLost(LedgerError):
 
 class LineDown(BotrixError):
     """The line does not answer, or refuses writes."""
+
+
+class AddressRefused(BotrixError):
+    """An address must not be called from here; the message says what about it."""
 
 
 class DirectoryError(BotrixError):

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from botrix.errors import (
+    AddressRefused,
     BotrixError,
     Conflict,
     DirectoryError,
@@ -27,6 +28,7 @@ _STATUS: list[tuple[type[BotrixError], int, str]] = [
     (NotFound, 404, "Not found"),
     (Conflict, 409, "Not in this state"),
     (InvalidInput, 422, "Cannot be used"),
+    (AddressRefused, 422, "Address cannot be used"),
     (DirectoryError, 422, "Directory cannot be used"),
     (LedgerDown, 503, "Ledger does not answer"),
     (BotrixError, 500, "Failed"),
