@@ -201,7 +201,8 @@ async def test_another_program_pushes_raw_entries(system: System) -> None:
     system.add_directory("sim")
     await system.worker()
     bad = ["no json", '{"id":"a b","count":1}', '{"id":"x","count":true}', '{"id":"y","count":0}',
-           '{"id":"z","count":1,"sudo":1}', '{"id":"d","count":1,"directory":"nowhere"}',
+           '{"id":"z","count":1,"sudo":1}',
+           '{"id":"t","count":2,"template":"{oops}"}', '{"id":"d","count":1,"directory":"nowhere"}',
            "[" * 20_000, '{"id":"n","count":' + "9" * 5000 + "}", "x" * 70_000]  # fmt: skip
     await system.redis.rpush("botrix:jobs:queue", *bad)
     good = '{"id":"raw-1","count":3,"directory":"sim"}'

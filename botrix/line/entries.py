@@ -9,6 +9,8 @@ from typing import Annotated
 
 import msgspec
 
+from botrix.errors import InvalidInput
+from botrix.identity import check_template
 from botrix.model import MAX_ACCOUNTS
 
 LONGEST = 64 * 1024
@@ -46,4 +48,9 @@ def decode(raw: bytes) -> Entry | str:
         return "not an entry: a raw one needs `count`, the number of accounts"
     if entry.directory is not None and not _NAME.match(entry.directory):
         return "not an entry: `directory` is no name of a directory"
+    if entry.place is None and entry.template is not None:
+        try:
+            check_template(entry.template, entry.count or 1)
+        except InvalidInput as error:
+            return f"not an entry: {error}"
     return entry
