@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from base64 import urlsafe_b64encode
 from functools import lru_cache
 from random import Random
-from string import ascii_lowercase, ascii_uppercase
 from typing import NamedTuple, TypeAlias
 
 from botrix.entropy import random_bytes
 from botrix.errors import InvalidInput, SettingsError
 from botrix.model import Person
+from botrix.passwords import DEFAULT_POLICY, PasswordPolicy
 
 DEFAULT_TEMPLATE = "{given}.{family}.{random}"
 MAX_USERNAME = 64
@@ -32,8 +31,6 @@ _NUMBER = re.compile(r"n(?::0([1-9]))?")
 _FOREIGN = re.compile(r"[^a-z0-9._@+-]")
 _SHAPE = re.compile(r"[a-z0-9_][a-z0-9_+-]*(\.[a-z0-9_+-]+)*(@[a-z0-9-]+(\.[a-z0-9-]+)*)?")
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.I)
-_LETTERS = tuple(pair for a in ascii_lowercase for b in ascii_uppercase for pair in (a + b, b + a))
-_SIGNS = tuple(digit + sign for digit in "0123456789" for sign in "-_")
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _BASE32_PAIRS = tuple(a + b for a in _BASE32 for b in _BASE32)
 _NO_ACCENT_TO_DROP = str.maketrans(
@@ -132,7 +129,9 @@ class Planner:
         self._bits = rng.getrandbits if rng else _random_bits
         self._given, self._family = _load_names()
 
-    def plan_generated(self, template: str | None, index: int) -> tuple[Person, str]:
+    def plan_generated(
+        self, template: str | None, index: int, policy: PasswordPolicy = DEFAULT_POLICY
+    ) -> tuple[Person, str]:
         """The person and the password of the account at `index` (0-based) of a generated job."""
         bits = self._bits(114)  # 50 for {random}, 32 for each name
         given = self._given[(bits >> 50 & 0xFFFFFFFF) % len(self._given)]
@@ -141,7 +140,7 @@ class Planner:
         username = form.format(index + 1, given[1], family[1], _base32(bits))
         shown = f"{given[0]} {family[0]}"
         person = Person(username, self._email(username), given[0], family[0], shown)
-        return person, new_password()
+        return person, policy.new()
 
     def person_from_row(self, known: Person) -> Person:
         """Fills in what a roster row left empty ("").
@@ -167,19 +166,6 @@ class Planner:
 
 def _random_bits(n: int) -> int:
     return int.from_bytes(random_bytes((n + 7) // 8)) >> (-n % 8)
-
-
-def new_password() -> str:
-    """24 characters: a letter of each case, a digit and one of "-_", then 120 random bits.
-
-    The first four are drawn from 27,040 ways (14.7 bits), so that whoever knows the rule still
-    faces 134 bits: well over 128. The first one is a letter, because spreadsheets and command lines
-    read more into a leading "-".
-    """
-    drawn = random_bytes(19)
-    letters, signs = int.from_bytes(drawn[:2]), int.from_bytes(drawn[2:4])
-    start = _LETTERS[letters % len(_LETTERS)] + _SIGNS[signs % len(_SIGNS)]
-    return start + urlsafe_b64encode(drawn[4:]).decode()
 
 
 def transliterated(text: str) -> str:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
 from botrix.creators import open_creator
-from botrix.creators.creator import Creator
-from botrix.errors import DirectoryError, SettingsError
+from botrix.creators.creator import Creator, Secret
+from botrix.errors import DirectoryError, InvalidInput, LedgerError, SettingsError
 from botrix.identity import Planner
 from botrix.ledger.ledger import Ledger, Plan
 from botrix.line.line import Line
 from botrix.model import DEFAULT_TENANT, PlannedAccount, tag_of
+from botrix.passwords import DEFAULT_POLICY, PasswordPolicy, read_policy
 from botrix.sealing import Sealer, load_sealer
 from botrix.settings import Settings
 
@@ -35,10 +38,12 @@ def open_ledger(url: str) -> Ledger:
 class Directories:
     """The creators of the configured directories, opened when first needed."""
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, sealer: Sealer) -> None:
         self._settings = settings
         self._ledger = ledger
+        self._sealer = sealer
         self._open: dict[tuple[str, str], Creator] = {}
+        self._policies: dict[tuple[str, str], PasswordPolicy] = {}
         self._opening = asyncio.Lock()
 
     async def creator(self, tenant_id: str, name: str) -> Creator:
@@ -49,11 +54,16 @@ class Directories:
                 self._open[key] = await self._opened(tenant_id, name)
         return self._open[key]
 
+    def must_change(self, tenant_id: str, name: str) -> bool:
+        """Of a directory that was opened: whether passwords are to be changed at first sign-in."""
+        return self._policies.get((tenant_id, name), DEFAULT_POLICY).must_change
+
     async def _opened(self, tenant_id: str, name: str) -> Creator:
         row = await self._ledger.directory(tenant_id, name)
         if row is None:
             raise DirectoryError(f"there is no directory {name!r}; see: botrix directory list")
-        config = json.loads(row.config)
+        self._policies[tenant_id, name] = read_policy(row.policy)
+        config = {**json.loads(row.config), **self._unsealed(tenant_id, name, row.secrets)}
         if row.kind == "local":
             path = self._settings.local_directory_file
             if tenant_id != DEFAULT_TENANT:  # tenants see nothing of each other's entries
@@ -61,10 +71,46 @@ class Directories:
             config.setdefault("path", str(path))
         return await open_creator(row.kind, config, timeout=self._settings.request_timeout)
 
+    def _unsealed(self, tenant_id: str, name: str, secrets: str) -> dict[str, Secret]:
+        """Raises SettingsError where they were sealed by another key."""
+        try:
+            sealed = {key: b64decode(text) for key, text in json.loads(secrets).items()}
+            return {
+                key: Secret(self._sealer.unseal(value, tenant_id, secret_tag(name, key)))
+                for key, value in sealed.items()
+            }
+        except ValueError:
+            raise DirectoryError(
+                f"the sealed secrets of {name} cannot be read; seal them again"
+            ) from None
+
     async def close(self) -> None:
         for creator in self._open.values():
             await creator.close()
         self._open.clear()
+
+
+def seal_secrets(sealer: Sealer, tenant_id: str, name: str, secrets: Mapping[str, Secret]) -> str:
+    """As the ledger keeps them: JSON of setting -> base64, each bound to its directory and name."""
+    sealed = {
+        key: sealer.seal(value.plain, tenant_id, secret_tag(name, key))
+        for key, value in secrets.items()
+    }
+    return json.dumps({key: b64encode(value).decode() for key, value in sealed.items()})
+
+
+def _rules(policy: str | None) -> PasswordPolicy:
+    """Raises LedgerError, which stops the claim of one job and no more; a newer release may have
+    written what this one cannot read."""
+    try:
+        return read_policy(policy) if policy else DEFAULT_POLICY
+    except InvalidInput as error:
+        raise LedgerError(f"no password can be made: {error}") from None
+
+
+def secret_tag(name: str, setting: str) -> str:
+    """What a sealed secret of a directory is bound to, besides its tenant."""
+    return f"directory:{name}:{setting}"
 
 
 class Services:
@@ -76,7 +122,7 @@ class Services:
         self.planner = Planner(settings.email_domain)
         self.ledger = open_ledger(settings.ledger_url)
         self.line = Line.open(settings.redis_url)
-        self.directories = Directories(settings, self.ledger)
+        self.directories = Directories(settings, self.ledger, self.sealer)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -93,12 +139,18 @@ class Services:
         return self._plan
 
     def _plan(
-        self, tenant_id: str, job_id: str, template: str | None, indexes: range
+        self,
+        tenant_id: str,
+        job_id: str,
+        template: str | None,
+        indexes: range,
+        policy: str | None,
     ) -> list[PlannedAccount]:
         """Decides everything about new accounts of a generated job."""
         planned, seal, generate = [], self.sealer.seal, self.planner.plan_generated
+        rules = _rules(policy)
         for index in indexes:
-            person, password = generate(template, index)
+            person, password = generate(template, index, rules)
             sealed = seal(password, tenant_id, tag_of(job_id, index))
             planned.append(PlannedAccount(job_id, index, person, sealed))
         return planned

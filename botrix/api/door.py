@@ -13,6 +13,7 @@ from botrix.api.submitting import Submitting
 from botrix.api.who import Doorkeeper, Who, local
 from botrix.errors import InvalidInput, NotFound
 from botrix.ledger.keys import Keys
+from botrix.ledger.ledger import DirectoryRow
 from botrix.ledger.queries import Queries
 from botrix.model import Scope
 from botrix.services import Services
@@ -34,11 +35,13 @@ class Here:
     def tenant(self) -> str:
         return self.who.tenant
 
-    async def require_directory(self, name: str) -> None:
+    async def require_directory(self, name: str) -> DirectoryRow:
         """Raises InvalidInput, naming those there are."""
-        if await self.services.ledger.directory(self.tenant, name) is None:
+        row = await self.services.ledger.directory(self.tenant, name)
+        if row is None:
             known = ", ".join(row["name"] for row in await self.queries.directories(self.tenant))
             raise InvalidInput(f"there is no directory {name!r}; there are: {known or 'none'}")
+        return row
 
 
 class May:

@@ -13,10 +13,10 @@ from botrix.api.generate import accepted, new_job_id
 from botrix.api.problems import Problem
 from botrix.api.schemas import ImportView
 from botrix.errors import InvalidInput
-from botrix.identity import new_password
 from botrix.ledger.imports import Import, RosterRow
 from botrix.ledger.ledger import Submitted
 from botrix.model import Lane, NewJob, Source
+from botrix.passwords import PasswordPolicy, read_policy
 from botrix.roster import BadRow, RosterReader, Row
 
 router = APIRouter(tags=["accounts"])
@@ -48,12 +48,12 @@ async def import_roster(
     if kind not in ("text/csv", "application/x-ndjson"):
         detail = "send the roster as the body, with Content-Type text/csv or application/x-ndjson"
         raise Problem(415, "Not a roster", detail)
-    await here.require_directory(directory)
+    policy = read_policy((await here.require_directory(directory)).policy)
     job = NewJob(
         new_job_id(), 0, Source.IMPORT, priority, directory, tenant_id=here.tenant,
         tries=here.services.settings.max_retries + 1,
     )  # fmt: skip
-    reading = _Reading(here, job, RosterReader(kind), strict)
+    reading = _Reading(here, job, RosterReader(kind), policy, strict=strict)
     submitted = await reading.run(request, key)
     view = await accepted(here, response, submitted)
     rows = await here.queries.bad_rows(here.tenant, submitted.job_id, 0, _SHOWN)
@@ -63,10 +63,13 @@ async def import_roster(
 class _Reading:
     """One roster from its first byte to its job."""
 
-    def __init__(self, here: Here, job: NewJob, reader: RosterReader, strict: bool) -> None:
+    def __init__(
+        self, here: Here, job: NewJob, reader: RosterReader, policy: PasswordPolicy, *, strict: bool
+    ) -> None:
         self._here = here
         self._job = job
         self.reader = reader
+        self._policy = policy
         self._strict = strict
         self._import = Import(here.queries.engine, job, here.who.actor)
         self._digest = hashlib.sha256(f"{job.directory}:{job.lane}:{strict}:".encode())
@@ -106,7 +109,10 @@ class _Reading:
         except InvalidInput as error:
             self._refuse(row.number, str(error))
             return
-        self._good.append(RosterRow(row.number, person, row.password or new_password()))
+        if row.password and (problem := self._policy.problem(row.password)):
+            self._refuse(row.number, problem)
+            return
+        self._good.append(RosterRow(row.number, person, row.password or self._policy.new()))
 
     def _seal(self, password: str, tag: str) -> bytes:
         return self._here.services.sealer.seal(password, self._job.tenant_id, tag)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from typing import Any
 
 import click
@@ -25,12 +26,38 @@ def directory() -> None:
 @click.argument("name")
 @click.option("--kind", required=True, help="local, scim or simulated.")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A setting of the kind.")
+@click.option(
+    "--secret", "secrets", multiple=True, metavar="NAME",
+    help="A setting to be asked for (or a line of standard input) and kept sealed: token.",
+)  # fmt: skip
+@click.option(
+    "--policy", "rules", multiple=True, metavar="KEY=VALUE",
+    help="Of its passwords: length, upper, lower, digit, sign, signs, must_change.",
+)  # fmt: skip
 @_tenant
-def add(name: str, kind: str, pairs: tuple[str, ...], tenant: str) -> None:
-    """Add a directory. Secrets by reference only: token_env=NAME or token_file=PATH."""
-    _run(_add(tenant, name, kind, dict(_pair(pair) for pair in pairs)))
+def add(
+    name: str,
+    kind: str,
+    pairs: tuple[str, ...],
+    secrets: tuple[str, ...],
+    rules: tuple[str, ...],
+    tenant: str,
+) -> None:
+    """Add a directory. Secrets by reference (token_env=NAME, token_file=PATH) or sealed."""
+    config, policy = (dict(_pair(pair) for pair in given) for given in (pairs, rules))
+    _run(_add(tenant, name, kind, {**config, **_asked_for(secrets)}, policy))
     whose = "" if tenant == DEFAULT_TENANT else f" --tenant {tenant}"
     click.echo(f"directory {name} was added; try it: botrix directory check {name}{whose}")
+
+
+@directory.command("secret")
+@click.argument("name")
+@click.argument("setting")
+@_tenant
+def secret(name: str, setting: str, tenant: str) -> None:
+    """Seal another value of a secret: asked for, or the line of standard input."""
+    _run(_reseal(tenant, name, _asked_for((setting,))))
+    click.echo(f"{setting} of {name} was sealed; restart workers one after another to use it")
 
 
 @directory.command("list")
@@ -38,7 +65,10 @@ def add(name: str, kind: str, pairs: tuple[str, ...], tenant: str) -> None:
 @_tenant
 def list_(as_json: bool, tenant: str) -> None:
     """List the directories."""
-    print_rows(_run(_list(tenant)), ("name", "kind", "config"), as_json)
+    rows = _run(_list(tenant))
+    if not as_json:
+        rows = [{**row, "secrets": ", ".join(row["secrets"])} for row in rows]
+    print_rows(rows, ("name", "kind", "config", "secrets", "policy"), as_json)
 
 
 @directory.command("check")
@@ -63,6 +93,24 @@ def _pair(text: str) -> tuple[str, Any]:
         return name, value
 
 
+def _asked_for(names: tuple[str, ...]) -> dict[str, Any]:
+    """What they hold never stands in a command, which every user of the machine may see."""
+    from botrix.creators.creator import Secret
+
+    if not all(name.isidentifier() for name in names):
+        raise click.ClickException("give the name of a secret alone; what it holds is asked for")
+    return {name: Secret(_typed(name)) for name in names}
+
+
+def _typed(name: str) -> str:
+    if sys.stdin.isatty():
+        return str(click.prompt(name, hide_input=True))
+    value = sys.stdin.readline().strip()
+    if not value:
+        raise click.ClickException(f"no {name} came; type it, or send a line to standard input")
+    return value
+
+
 def _run(work: Any) -> Any:
     try:
         return asyncio.run(work)
@@ -70,20 +118,66 @@ def _run(work: Any) -> Any:
         raise click.ClickException(str(error)) from None
 
 
-async def _add(tenant: str, name: str, kind: str, config: dict[str, Any]) -> None:
-    from botrix.creators import KINDS, open_creator
+async def _add(
+    tenant: str, name: str, kind: str, config: dict[str, Any], rules: dict[str, Any]
+) -> None:
+    from botrix.creators import KINDS, check_policy, check_secrets, open_creator
     from botrix.errors import InvalidInput
     from botrix.ledger.engine import create_engine
     from botrix.ledger.queries import Queries
+    from botrix.passwords import checked
 
     if kind not in KINDS:
         raise InvalidInput(f"there is no kind {kind!r}; choose one of: {', '.join(KINDS)}")
+    policy = checked(rules)
+    check_policy(kind, policy)
+    plain, secrets = _parted(config)
+    check_secrets(kind, secrets)
     settings = Settings.read()
     if kind != "local":  # its file would be made
         await (await open_creator(kind, config, timeout=settings.request_timeout)).close()
+    sealed = await _sealed(settings, tenant, name, secrets) if secrets else "{}"
     queries = Queries(create_engine(settings.ledger_url))
     try:
-        await queries.add_directory(tenant, name, kind, json.dumps(config))
+        await queries.add_directory(tenant, name, kind, json.dumps(plain), sealed, policy.text())
+    finally:
+        await queries.close()
+
+
+def _parted(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The plain settings, and the secrets."""
+    from botrix.creators.creator import Secret
+
+    secrets = {key: value for key, value in config.items() if isinstance(value, Secret)}
+    return {key: value for key, value in config.items() if key not in secrets}, secrets
+
+
+async def _sealed(settings: Settings, tenant: str, name: str, secrets: dict[str, Any]) -> str:
+    from botrix.services import Services, seal_secrets
+
+    async with Services(settings) as services:
+        return seal_secrets(services.sealer, tenant, name, secrets)
+
+
+async def _reseal(tenant: str, name: str, secrets: dict[str, Any]) -> None:
+    from botrix.creators import open_creator
+    from botrix.errors import NotFound
+    from botrix.ledger.engine import create_engine
+    from botrix.ledger.queries import Queries
+    from botrix.services import Services, seal_secrets
+
+    settings = Settings.read()
+    queries = Queries(create_engine(settings.ledger_url))
+    try:
+        async with Services(settings) as services:
+            row = await services.ledger.directory(tenant, name)
+            if row is None:
+                raise NotFound(f"there is no directory {name!r}; see: botrix directory list")
+            config = {**json.loads(row.config), **secrets}
+            await (await open_creator(row.kind, config)).close()
+            sealed = json.loads(seal_secrets(services.sealer, tenant, name, secrets))
+        merged = json.dumps({**json.loads(row.secrets), **sealed})
+        await queries.set_secrets(tenant, name, row.secrets, merged)
     finally:
         await queries.close()
 

@@ -8,7 +8,7 @@ and add it to the suite in tests/creators/.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -19,15 +19,25 @@ from botrix.model import Outcome, Person
 
 class Wanted(msgspec.Struct, frozen=True, gc=False):
     """An account as a directory should hold it. The password is plain, and never shown.
-    unguessable: the user name holds random characters, so that an entry of this name is ours."""
+    unguessable: the user name holds random characters, so that an entry of this name is ours.
+    must_change: whoever signs in first must choose another password, where the directory can say
+    so."""
 
     tag: str
     person: Person
     password: str
     unguessable: bool = False
+    must_change: bool = False
 
     def __repr__(self) -> str:
         return f"Wanted({self.tag!r}, {self.person.username!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A setting of a directory that came sealed; shows itself only to who asks for `plain`."""
+
+    plain: str = field(repr=False)
 
 
 class Whose(StrEnum):

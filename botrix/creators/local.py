@@ -40,12 +40,14 @@ CREATE TABLE IF NOT EXISTS entries (
   display_name TEXT NOT NULL,
   password_hash TEXT NOT NULL,
   active INTEGER NOT NULL DEFAULT 1,
-  created_at REAL NOT NULL
+  created_at REAL NOT NULL,
+  must_change INTEGER NOT NULL DEFAULT 0
 ) STRICT
 """
 _INSERT = (
     "INSERT INTO entries (entry_id, username_key, username, tag, email, given_name, family_name,"
-    " display_name, password_hash, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " display_name, password_hash, created_at, must_change)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (username_key) DO NOTHING"
 )
 
@@ -79,7 +81,7 @@ class LocalCreator:
 
     async def prepare(self) -> None:
         try:
-            await self._run(lambda db: db.execute(_SCHEMA))
+            await self._run(_make)
         except sqlite3.Error as error:
             raise DirectoryError(
                 f"the directory file {self._path} cannot be used: {error}"
@@ -164,6 +166,13 @@ class LocalCreator:
             self._db.close()
 
 
+def _make(db: sqlite3.Connection) -> None:
+    """The table, with what an earlier release did not give it yet."""
+    db.execute(_SCHEMA)
+    if "must_change" not in {row[1] for row in db.execute("PRAGMA table_info(entries)")}:
+        db.execute("ALTER TABLE entries ADD COLUMN must_change INTEGER NOT NULL DEFAULT 0")
+
+
 def _create(
     db: sqlite3.Connection, wanted: Sequence[Wanted], hashes: Sequence[str]
 ) -> list[Outcome]:
@@ -172,7 +181,7 @@ def _create(
         entry_id, p = secrets.token_hex(12), one.person
         row = (
             entry_id, folded(p.username), p.username, one.tag, p.email, p.given_name,
-            p.family_name, p.display_name, text, time.time(),
+            p.family_name, p.display_name, text, time.time(), one.must_change,
         )  # fmt: skip
         if db.execute(_INSERT, row).rowcount == 1:
             outcomes.append(Outcome(OutcomeKind.CREATED, entry_id))

@@ -204,10 +204,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryRow:
-    """A configured destination; `config` is JSON without a secret."""
+    """A configured destination; all but `kind` are JSON. secrets: sealed, in base64, by setting;
+    policy: of its passwords."""
 
     kind: str
     config: str
+    secrets: str = field(default="{}", repr=False)
+    policy: str = "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +231,9 @@ class Room:
         return counts
 
 
-Plan = Callable[[str, str, str | None, range], list[PlannedAccount]]
-"""(tenant, job, template, indexes) -> accounts with everything decided; called inside a claim."""
+Plan = Callable[[str, str, str | None, range, str | None], list[PlannedAccount]]
+"""(tenant, job, template, indexes, policy of its directory) -> accounts with everything decided;
+called inside a claim."""
 
 
 class Ledger(Protocol):

@@ -18,7 +18,7 @@ from botrix.ledger.postgres_verbs import INSERT_JOBS, job_columns
 from botrix.ledger.slices import (
     ACCOUNT_COLUMNS,
     CLAIMABLE,
-    JOB_COLUMNS,
+    JOB,
     SUSPECTED,
     JobRow,
     Move,
@@ -36,15 +36,14 @@ SELECT DISTINCT u.tenant_id, u.name,
 FROM unnest($1::text[], $2::text[]) u (tenant_id, name),
 LATERAL (SELECT 1 FROM directories d WHERE d.tenant_id = u.tenant_id AND d.name = u.name) d
 """
-_JOB = ", ".join(f"j.{name}" for name in JOB_COLUMNS)
 LOCK = f"""
 SELECT j.* FROM (SELECT DISTINCT id FROM unnest($1::text[]) u (id) ORDER BY id) u, LATERAL (
-  SELECT {_JOB} FROM jobs j
+  SELECT {JOB} FROM jobs j
   WHERE j.id = u.id FOR UPDATE SKIP LOCKED) j
 """
 _PRESENT = f"""
 SELECT j.* FROM unnest($1::text[]) u (id), LATERAL (
-  SELECT {_JOB} FROM jobs j WHERE j.id = u.id) j
+  SELECT {JOB} FROM jobs j WHERE j.id = u.id) j
 """
 OPEN_ACCOUNTS = f"""
 SELECT a.* FROM unnest($1::text[]) WITH ORDINALITY u (id, n), LATERAL (

@@ -272,9 +272,11 @@ async def _require_live(db: Db, session: str) -> None:
 
 async def directory(db: Db, tenant_id: str, name: str) -> DirectoryRow | None:
     row = await db.fetchrow(
-        "SELECT kind, config FROM directories WHERE tenant_id = $1 AND name = $2", tenant_id, name
+        "SELECT kind, config, secrets, policy FROM directories WHERE tenant_id = $1 AND name = $2",
+        tenant_id,
+        name,
     )
-    return None if row is None else DirectoryRow(row["kind"], row["config"])
+    return None if row is None else DirectoryRow(*row)
 
 
 async def first_results(db: Db, job_id: str, limit: int) -> bytes:

@@ -6,6 +6,7 @@ but that of `reveal`, which gives it once.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -111,12 +112,19 @@ class Queries:
         return await self._rows(query.order_by(bad_rows.c.row).limit(limit))
 
     async def directories(self, tenant: str) -> list[Row]:
+        """By name. secrets: which settings are sealed, and nothing of what they hold."""
         query = sa.select(directories).where(directories.c.tenant_id == tenant)
-        return await self._rows(query.order_by(directories.c.name))
+        rows = await self._rows(query.order_by(directories.c.name))
+        return [{**row, "secrets": sorted(json.loads(row["secrets"]))} for row in rows]
 
-    async def add_directory(self, tenant: str, name: str, kind: str, config: str) -> None:
-        """Raises NotFound where there is no such tenant, Conflict where the name is in use."""
-        values = {"tenant_id": tenant, "name": name, "kind": kind, "config": config}
+    async def add_directory(
+        self, tenant: str, name: str, kind: str, config: str, secrets: str = "{}",
+        policy: str = "{}",
+    ) -> None:  # fmt: skip
+        """All JSON but the names; see DirectoryRow. Raises NotFound where there is no such tenant,
+        Conflict where the name is in use."""
+        values = {"name": name, "kind": kind, "config": config, "secrets": secrets}
+        values |= {"tenant_id": tenant, "policy": policy}
         try:
             async with self._begin() as db:
                 if not (await db.execute(sa.select(1).where(tenants.c.id == tenant))).first():
@@ -124,6 +132,14 @@ class Queries:
                 await db.execute(sa.insert(directories).values(**values, created_at=now()))
         except sa.exc.IntegrityError:
             raise Conflict(f"there is a directory {name!r} already; choose another name") from None
+
+    async def set_secrets(self, tenant: str, name: str, seen: str, secrets: str) -> None:
+        """In place of those that were seen. Raises Conflict where these are others by now."""
+        mine = (directories.c.tenant_id == tenant, directories.c.name == name)
+        query = sa.update(directories).where(*mine, directories.c.secrets == seen)
+        async with self._begin() as db:
+            if (await db.execute(query.values(secrets=secrets))).rowcount != 1:
+                raise Conflict(f"the secrets of {name!r} were changed meanwhile; try again")
 
     async def live_workers(self) -> dict[str, int]:
         """How many there are of each version."""

@@ -33,7 +33,7 @@ POISONED = ("poison", f"its worker died {POISON} times, the last time with this 
 
 
 class JobRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The columns of JOB_COLUMNS, in their order."""
+    """The columns of JOB, in their order. policy: of its directory; None where there is none."""
 
     id: str
     tenant_id: str
@@ -52,6 +52,7 @@ class JobRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     tries: int
     next_index: int
     source: str
+    policy: str | None = None
 
     def state(self, status: str) -> JobState:
         return JobState(
@@ -60,7 +61,11 @@ class JobRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
         )  # fmt: skip
 
 
-JOB_COLUMNS = JobRow.__struct_fields__
+_POLICY = (
+    "(SELECT d.policy FROM directories d WHERE d.tenant_id = j.tenant_id AND d.name = j.directory)"
+)
+JOB = ", ".join([*(f"j.{name}" for name in JobRow.__struct_fields__[:-1]), _POLICY])
+"""What JobRow is read from, of jobs j."""
 ACCOUNT_COLUMNS = (
     "a.tenant_id, j.directory, a.job_id, a.idx, a.attempt, a.username, a.email, a.given_name,"
     " a.family_name, a.display_name, a.sealed, j.tries AS promised, a.tries, a.status,"
@@ -147,7 +152,7 @@ class Slices:
             self.claim.started.append(row.state(JobStatus.RUNNING))
 
     def _plan_new(self, row: JobRow, indexes: range) -> None:
-        for planned in self._plan(row.tenant_id, row.id, row.template, indexes):
+        for planned in self._plan(row.tenant_id, row.id, row.template, indexes, row.policy):
             self.new.append((row.tenant_id, planned))
             account = LeasedAccount(
                 row.tenant_id, row.directory, row.id, planned.index, 1, planned.person,

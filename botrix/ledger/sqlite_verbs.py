@@ -15,7 +15,7 @@ from botrix.ledger.ledger import (
 )
 from botrix.ledger.notes import Note, of_result
 from botrix.ledger.quotas import COUNTED, LIMITED, QUOTA_COLUMNS, Quota
-from botrix.ledger.slices import JOB_COLUMNS, JobRow
+from botrix.ledger.slices import JOB, JobRow
 from botrix.ledger.sqlite_audit import note_acts
 from botrix.ledger.sqlite_history import note
 from botrix.ledger.sqlite_rows import as_json, read, write
@@ -35,7 +35,7 @@ from botrix.model import (
 )
 
 _JOBS = (
-    f"SELECT json_group_array(json_array({', '.join(f'j.{name}' for name in JOB_COLUMNS)}))"
+    f"SELECT json_group_array(json_array({JOB}))"
     " FROM json_each(?) u CROSS JOIN jobs j WHERE j.id = u.value"
 )
 INSERT_JOB = (
@@ -263,9 +263,10 @@ def _final(status: str, failed: int) -> str:
 
 def directory(db: sqlite3.Connection, tenant_id: str, name: str) -> DirectoryRow | None:
     row = db.execute(
-        "SELECT kind, config FROM directories WHERE tenant_id = ? AND name = ?", (tenant_id, name)
+        "SELECT kind, config, secrets, policy FROM directories WHERE tenant_id = ? AND name = ?",
+        (tenant_id, name),
     ).fetchone()
-    return None if row is None else DirectoryRow(row[0], row[1])
+    return None if row is None else DirectoryRow(*row)
 
 
 def first_results(db: sqlite3.Connection, job_id: str, limit: int) -> bytes:

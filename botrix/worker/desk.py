@@ -52,6 +52,7 @@ class Desk:
         self._rng = rng
         self._queues: dict[_Key, deque[LeasedAccount]] = defaultdict(deque)
         self._awake: dict[_Key, asyncio.Event] = {}
+        self._must_change: set[_Key] = set()
         self._hands: list[asyncio.Task[None]] = []
         self._under_way: set[LeasedAccount] = set()
         self._changed = asyncio.Event()
@@ -196,6 +197,8 @@ class Desk:
                 batch = await self._next(key, 500)
                 outcome = Outcome(OutcomeKind.RETRY, reason="directory", detail=str(error))
                 self._finish(batch, batch, [outcome] * len(batch))
+        if self._directories.must_change(*key):
+            self._must_change.add(key)
         for _ in range(creator.concurrency):
             self._start(self._hand(key, creator))
 
@@ -252,7 +255,8 @@ class Desk:
 
     def _wanted(self, account: LeasedAccount) -> Wanted:
         password = self._sealer.unseal(account.sealed, account.tenant_id, account.tag)
-        return Wanted(account.tag, account.person, password, account.unguessable)
+        must_change = (account.tenant_id, account.directory) in self._must_change
+        return Wanted(account.tag, account.person, password, account.unguessable, must_change)
 
     def _finish(
         self,

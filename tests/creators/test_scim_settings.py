@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from botrix.creators import open_creator
+from botrix.creators.creator import Secret
 from botrix.creators.scim import answers
 from botrix.creators.scim.answers import Answer
 from botrix.creators.scim.settings import read
@@ -22,6 +23,16 @@ from botrix.errors import DirectoryError
         ({"url": "https://[x"}, "`url`"),
         ({"url": "http://directory.example/v2"}, "in the clear"),
         ({"url": "https://x/v2", "token": "t"}, "token_env"),
+        ({"url": "https://x/v2", "token": "t"}, "--secret token"),
+        ({"url": "https://x/v2", "token": Secret("t"), "token_env": "T"}, "once"),
+        ({"url": "https://x/v2", "token": Secret("Tr0ub 4dor")}, "sealed secret"),
+        ({"url": Secret("https://x/v2")}, "may be sealed: token"),
+        ({"url": "https://x/v2?a=b"}, "`url`"),
+        ({"url": ["https://x/v2"]}, "`url`"),
+        ({"url": "https://10.0.0.1/v2"}, "networks="),
+        ({"url": "https://x/v2", "networks": "10.0.0.0/8"}, "must be a list"),
+        ({"url": "https://x/v2", "networks": ["0.0.0.0/0"]}, "too wide"),
+        ({"url": "https://x/v2", "allow_http": "no"}, "true or false"),
         ({"url": "https://x/v2", "password": "t"}, "token_env"),
         ({"url": "https://x/v2", "colour": 1}, "'colour'"),
         ({"url": "https://x/v2", "concurrency": 0}, "1 to 256"),
@@ -37,6 +48,8 @@ async def test_settings_that_cannot_be_used(config: dict[str, Any], told: str) -
         await open_creator("scim", config)
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "4dor" not in str(caught.value)
+    assert "secret@" not in str(caught.value)
 
 
 def test_the_token_is_read_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,6 +57,18 @@ def test_the_token_is_read_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> Non
     settings = read({"url": "https://x/v2/", "token_env": "MY_TOKEN"})
     assert (settings.token, settings.url) == ("abc", "https://x/v2")
     assert "abc" not in repr(settings)
+
+
+def test_a_sealed_token_is_used_and_not_shown() -> None:
+    config = {"url": "https://x/v2", "token": Secret("abc")}
+    settings = read(config)
+    assert settings.token == "abc"
+    assert "abc" not in f"{settings!r} {config!r} {config['token']}"
+
+
+def test_a_directory_in_a_listed_network() -> None:
+    config = {"url": "https://10.0.0.1/v2", "networks": ["10.0.0.0/8"], "token": Secret("t")}
+    assert read(config).target.host == "10.0.0.1"
 
 
 def test_a_repeated_password_is_taken_out() -> None:

@@ -68,7 +68,9 @@ async def say(url: str, *statements: str) -> None:
         await connection.close()
 
 
-def plan(tenant: str, job: str, template: str | None, indexes: range) -> list[PlannedAccount]:
+def plan(
+    tenant: str, job: str, template: str | None, indexes: range, policy: str | None
+) -> list[PlannedAccount]:
     people = [(i, Person(f"{job}-{i}", "e@x", "g", "f", "g f")) for i in indexes]
     return [PlannedAccount(job, i, person, b"sealed") for i, person in people]
 

@@ -59,7 +59,9 @@ _FILL = (
 )
 
 
-def _plan(tenant: str, job: str, template: str | None, indexes: range) -> list[PlannedAccount]:
+def _plan(
+    tenant: str, job: str, template: str | None, indexes: range, policy: str | None
+) -> list[PlannedAccount]:
     person = Person("u", "e", "g", "f", "d")
     return [PlannedAccount(job, index, person, b"sealed") for index in indexes]
 
@@ -180,7 +182,7 @@ async def test_plans_on_postgres(postgres_server: PostgresServer, analysed: str)
     finally:
         await db.close()
     assert explaining.scans == []
-    by_key = {"pk_jobs", "pk_accounts", "pk_sessions"}
+    by_key = {"pk_jobs", "pk_accounts", "pk_sessions", "pk_directories"}
     for sql, extra in _INDEXES_BESIDE_KEYS.items():
         assert explaining.seen[sql] - by_key == extra, sql
     others = [sql for sql in explaining.seen if sql not in _INDEXES_BESIDE_KEYS]

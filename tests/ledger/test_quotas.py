@@ -59,7 +59,9 @@ def asked(name: str, of: str, count: int = 1, key: str | None = None) -> Submiss
     return Submission(NewJob(name, count, tenant_id=of), key, f"{count}")
 
 
-def plan(tenant: str, job: str, template: str | None, indexes: range) -> list[PlannedAccount]:
+def plan(
+    tenant: str, job: str, template: str | None, indexes: range, policy: str | None
+) -> list[PlannedAccount]:
     person = Person(job, "e", "g", "f", "d")
     return [PlannedAccount(job, i, person, b"sealed") for i in indexes]
 

@@ -22,7 +22,9 @@ async def ledger(url: str) -> AsyncIterator[Ledger]:
     await opened.close()
 
 
-def plan(tenant: str, job: str, template: str | None, indexes: range) -> list[PlannedAccount]:
+def plan(
+    tenant: str, job: str, template: str | None, indexes: range, policy: str | None
+) -> list[PlannedAccount]:
     person = Person(job, "e", "g", "f", "d")
     return [PlannedAccount(job, i, person, b"sealed") for i in indexes]
 

@@ -37,7 +37,9 @@ async def ledger(url: str) -> AsyncIterator[Ledger]:
     await opened.close()
 
 
-def plan(tenant: str, job: str, template: str | None, indexes: range) -> list[PlannedAccount]:
+def plan(
+    tenant: str, job: str, template: str | None, indexes: range, policy: str | None
+) -> list[PlannedAccount]:
     return [
         PlannedAccount(job, i, Person(f"{job}-{i}", "e@x", "g", "f", "g f"), b"sealed")
         for i in indexes

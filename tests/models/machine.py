@@ -100,7 +100,7 @@ class Machine(RuleBasedStateMachine):
         return f"{kind}{self.names}"
 
     def plan(
-        self, _tenant: str, job: str, _template: str | None, indexes: range
+        self, _tenant: str, job: str, _template: str | None, indexes: range, _policy: str | None
     ) -> list[PlannedAccount]:
         """Names that come once, so that an account that is decided again shows."""
         made = [(index, self.name("u")) for index in indexes]

@@ -15,11 +15,11 @@ from botrix.identity import (
     MAX_USERNAME,
     Planner,
     check_template,
-    new_password,
     transliterated,
     username_problem,
 )
 from botrix.model import Person
+from botrix.passwords import new_password
 
 
 @pytest.fixture(scope="module")
