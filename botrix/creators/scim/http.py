@@ -1,5 +1,6 @@
-"""One request at a time to a SCIM server: never follows a redirect, reads no endless answer, waits
-where the server asks for patience. Every failure becomes an Answer; nothing is raised or retried.
+"""One request at a time to a SCIM server: never follows a redirect, reads no endless answer, calls
+only where the settings let it (`botrix.guard`), waits where the server asks for patience. Every
+failure becomes an Answer; nothing is raised or retried.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 
 from botrix import __version__
 from botrix.creators.scim.answers import Answer
 from botrix.creators.scim.settings import ScimSettings
+from botrix.guard import PinnedResolver, connector
 
 _LONGEST_ANSWER = 1 << 20
 _LONGEST_PATIENCE = 20.0
@@ -21,12 +24,17 @@ _LONGEST_PATIENCE = 20.0
 
 
 class ScimHttp:
-    """Opens its connections when first used; timeout: seconds for one request, all of it."""
+    """Opens its connections when first used; timeout: seconds for one request, all of it.
+    look_up: who is asked for the host's addresses, if not the operating system."""
 
-    def __init__(self, settings: ScimSettings, timeout: float) -> None:
+    def __init__(
+        self, settings: ScimSettings, timeout: float, look_up: AbstractResolver | None = None
+    ) -> None:
         self._settings = settings
+        self._look_up = look_up
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._session: aiohttp.ClientSession | None = None
+        self._resolver: PinnedResolver | None = None
         self._not_before = 0.0
 
     @property
@@ -42,12 +50,10 @@ class ScimHttp:
             await asyncio.sleep(wait)
         try:
             answer = await self._answer(method, path, body)
-        except aiohttp.ClientConnectorError as error:
-            return Answer(0, sent=False, problem=f"no connection ({error.os_error.strerror})")
-        except TimeoutError:
-            return Answer(0, problem="no answer in time")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Answer(0, problem=f"the answer was cut off ({type(error).__name__})")
+            if self._resolver is not None:
+                self._resolver.forget()
+            return _failed(error)
         if answer.after is not None:
             self._not_before = max(self._not_before, time.monotonic() + answer.after)
         return answer
@@ -69,8 +75,11 @@ class ScimHttp:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
+            target = self._settings.target
+            self._resolver = PinnedResolver(target, self._look_up)
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._settings.concurrency),
+                connector=connector(target, self._resolver, self._settings.concurrency),
+                trust_env=False,  # no proxy of the environment, nor passwords of a .netrc
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=self._timeout,
                 headers={
@@ -81,6 +90,17 @@ class ScimHttp:
                 },
             )
         return self._session
+
+
+def _failed(error: Exception) -> Answer:
+    """Where there was no connection, nothing was sent."""
+    match error:
+        case aiohttp.ClientConnectorError():
+            return Answer(0, sent=False, problem=f"no connection ({error.os_error.strerror})")
+        case TimeoutError():
+            return Answer(0, problem="no answer in time")
+        case _:
+            return Answer(0, problem=f"the answer was cut off ({type(error).__name__})")
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
