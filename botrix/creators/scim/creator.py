@@ -23,6 +23,7 @@ from botrix.model import Outcome, OutcomeKind
 
 _USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 _PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+_NO_ID = Outcome(OutcomeKind.UNKNOWN, None, "no usable id", "the directory gave no usable id")
 
 
 async def open_creator(config: Mapping[str, Any], timeout: float) -> ScimCreator:
@@ -76,6 +77,8 @@ class ScimCreator:
         return await self._patch(entry_id, "active", False)
 
     async def delete(self, entry_id: str) -> Outcome:
+        if not _is_one(entry_id):
+            return _NO_ID
         answer = await self._http.ask("DELETE", _user(entry_id))
         return answers.changed(answer, entry_id)
 
@@ -129,10 +132,17 @@ class ScimCreator:
             return self._filters is not False
 
     async def _patch(self, entry_id: str, path: str, value: object) -> Outcome:
+        if not _is_one(entry_id):
+            return _NO_ID
         operation = {"op": "replace", "path": path, "value": value}
         body = {"schemas": [_PATCH], "Operations": [operation]}
         answer = await self._http.ask("PATCH", _user(entry_id), body)
         return answers.changed(answer, entry_id, str(value) if path == "password" else "")
+
+
+def _is_one(entry_id: str) -> bool:
+    """Whether its path names an entry: without an id it is that of all, and dots lead upwards."""
+    return entry_id not in ("", ".", "..")
 
 
 def _user(entry_id: str) -> str:
