@@ -118,7 +118,7 @@ class Services:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.sealer: Sealer = load_sealer(settings.sealing_key_file)
+        self.sealer: Sealer = load_sealer(settings.sealing_key_file, settings.sealing_keys)
         self.planner = Planner(settings.email_domain)
         self.ledger = open_ledger(settings.ledger_url)
         self.line = Line.open(settings.redis_url)

@@ -18,8 +18,9 @@ _SOCKET_PATH_LIMIT = 107  # sun_path of sockaddr_un, less its closing zero (unix
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Times are seconds. redis_url: as `botrix.line.url` reads it; ledger_url: `sqlite:///FILE`, or
-    `postgresql://…` with the options of libpq."""
+    """Times are seconds, but for days, of which 0 are for ever. redis_url: as `botrix.line.url`
+    reads it; ledger_url: `sqlite:///FILE`, or `postgresql://…` with the options of libpq.
+    sealing_keys: a ring, in place of its file."""
 
     data: Path
     ledger_url: str = field(repr=False)
@@ -43,6 +44,9 @@ class Settings:
     trusted_peers: tuple[IPv4Network | IPv6Network, ...] = ()
     trusted_hosts: tuple[str, ...] = ()
     sealing_key: Path | None = None
+    sealing_keys: str = field(default="", repr=False)
+    password_days: int = 30
+    retention_days: int = 0
     health_file: Path | None = None
     notify_socket: str = ""
     watchdog: float = 0.0
@@ -79,6 +83,10 @@ class Settings:
                 values[name] = _converted(variable, text, convert)
         if env.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
             values.pop("watchdog", None)  # it is a parent's (sd_watchdog_enabled(3))
+        if values.get("sealing_keys") and values.get("sealing_key"):
+            raise SettingsError(
+                "both BOTRIX_SEALING_KEYS and BOTRIX_SEALING_KEY_FILE are set; unset one"
+            )
         data = Path(values.get("data") or _default_data(env)).expanduser().absolute()
         values["data"] = data
         values.setdefault("ledger_url", f"sqlite:///{data / 'ledger.sqlite'}")
@@ -128,6 +136,13 @@ def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(ip_network(word) for word in _words(text))
 
 
+def _days(text: str) -> int:
+    days = int(text)
+    if days < 0:
+        raise ValueError(text)
+    return days
+
+
 def _seconds(microseconds: str) -> float:
     return int(microseconds) / 1e6
 
@@ -163,6 +178,9 @@ _VARIABLES: dict[str, tuple[str, Any]] = {
     "trusted_peers": ("BOTRIX_TRUSTED_PEERS", _networks),
     "trusted_hosts": ("BOTRIX_TRUSTED_HOSTS", _words),
     "sealing_key": ("BOTRIX_SEALING_KEY_FILE", Path),
+    "sealing_keys": ("BOTRIX_SEALING_KEYS", str),
+    "password_days": ("BOTRIX_PASSWORD_DAYS", _days),
+    "retention_days": ("BOTRIX_RETENTION_DAYS", _days),
     "health_file": ("BOTRIX_HEALTH_FILE", Path),
     # systemd gives these; nobody sets them
     "notify_socket": ("NOTIFY_SOCKET", str),

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from botrix import key_ring
 from botrix.line.users import acl
 
 
@@ -58,7 +59,7 @@ class _Files:
         return self._file(name, lambda: value().encode() + b"\n").decode().strip()
 
     def _key(self, name: str) -> None:
-        self._file(name, lambda: random.token_bytes(32))
+        self._file(name, key_ring.Ring((key_ring.Key(key_ring.fresh()),)).content)
 
     def _file(self, name: str, content: Callable[[], bytes]) -> bytes:
         path = self._folder / name

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import CliRunner
 
+from botrix import key_ring
 from botrix.cli import main
 from botrix.errors import SettingsError
 from botrix.settings import Settings
@@ -74,7 +75,7 @@ def test_a_file_gives_what_the_variable_would(tmp_path: Path) -> None:
     })  # fmt: skip
     assert settings.ledger_url == (tmp_path / "app" / "ledger_url").read_text().strip()
     assert settings.api_key.startswith("btx_")
-    assert settings.sealing_key_file.stat().st_size == 32
+    assert not key_ring.read(settings.sealing_key_file).raw
     for secret in (settings.ledger_url, settings.redis_url, settings.api_key):
         assert secret not in repr(settings)
 
