@@ -27,6 +27,7 @@ _COMMANDS = {
     "secrets": "botrix.cli.secrets",
     "key": "botrix.cli.keys",
     "audit": "botrix.cli.audit",
+    "key-ring": "botrix.cli.key_ring",
 }
 
 
@@ -39,7 +40,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        name = {"import": "import_"}.get(cmd_name, cmd_name)
+        name = {"import": "import_"}.get(cmd_name, cmd_name).replace("-", "_")
         command: click.Command = getattr(import_module(_COMMANDS[cmd_name]), name)
         return command
 
@@ -66,6 +67,7 @@ _HELP = {
     "secrets": "Make the secrets of an installation.",
     "key": "Make, list or revoke keys of the API.",
     "audit": "Verify or export the record of who did what.",
+    "key-ring": "List, add, rotate or prune the keys of passwords.",
 }
 
 
