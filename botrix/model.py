@@ -210,7 +210,8 @@ class LeasedAccount(msgspec.Struct, frozen=True, gc=False, eq=False):
 
     attempt: the fence, raised by each lease. tries_left: calls that the user was promised, this one
     included. find_first: an earlier call may have landed. find_only: its job is being cancelled.
-    in_doubt: some earlier call under this name was not answered. template: of a generated one (""
+    in_doubt: some earlier call under this name was not answered. sealed: None once it was erased,
+    which is not before its job has ended. template: of a generated one (""
     is the default one); None where a roster named it.
     """
 
@@ -220,7 +221,7 @@ class LeasedAccount(msgspec.Struct, frozen=True, gc=False, eq=False):
     index: int
     attempt: int
     person: Person
-    sealed: bytes
+    sealed: bytes | None
     tries_left: int = 4
     tries_used: int = 0
     find_first: bool = False

@@ -54,6 +54,6 @@ async def reveal(here: Reveals, account_id: str, key: Key) -> dict[str, Any]:
     except Conflict as error:
         if found["status"] != "created":
             raise
-        raise Problem(410, "Revealed before", str(error)) from None
+        raise Problem(410, "Not there any more", str(error)) from None
     password = here.services.sealer.unseal(sealed, here.tenant, tag_of(job_id, index))
     return {"id": account_id, "username": found["username"], "password": password}

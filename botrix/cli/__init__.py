@@ -28,6 +28,7 @@ _COMMANDS = {
     "key": "botrix.cli.keys",
     "audit": "botrix.cli.audit",
     "key-ring": "botrix.cli.key_ring",
+    "purge": "botrix.cli.purge",
 }
 
 
@@ -68,6 +69,7 @@ _HELP = {
     "key": "Make, list or revoke keys of the API.",
     "audit": "Verify or export the record of who did what.",
     "key-ring": "List, add, rotate or prune the keys of passwords.",
+    "purge": "Erase passwords, and delete jobs, that were kept long enough.",
 }
 
 

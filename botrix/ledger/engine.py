@@ -19,6 +19,11 @@ _MISSING = ("42P01", "42703")
 _WITHIN = 10.0
 """Seconds for a connection or a statement; a database that takes longer counts as down."""
 
+_PRAGMAS = (
+    "journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON",
+    "secure_delete=ON",
+)  # fmt: skip
+
 
 class now(FunctionElement[float]):  # noqa: N801  named as the SQL function that it is
     """The clock of the database, in seconds since 1970."""
@@ -88,7 +93,7 @@ def _of_a_value(error: Exception) -> bool:
 def _prepare(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+    for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

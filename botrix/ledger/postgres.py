@@ -20,10 +20,12 @@ from botrix.errors import LedgerDown, LedgerError, OutcomeUnknown, SessionLost, 
 from botrix.ledger import (
     postgres_claim,
     postgres_dispatch,
+    postgres_keeping,
     postgres_reconcile,
     postgres_sessions,
     postgres_verbs,
 )
+from botrix.ledger.keeping import Outlived, Rule
 from botrix.ledger.ledger import (
     Asked,
     Claim,
@@ -176,6 +178,33 @@ class PostgresLedger:
 
     async def directory(self, tenant_id: str, name: str) -> DirectoryRow | None:
         return await self._at_once(lambda db: postgres_verbs.directory(db, tenant_id, name))
+
+    async def outlived_passwords(
+        self, rule: Rule, after: Outlived | None, limit: int
+    ) -> list[Outlived]:
+        return await self._at_once(
+            lambda db: postgres_keeping.outlived_passwords(db, rule, after, limit)
+        )
+
+    async def outlived_jobs(self, rule: Rule, after: Outlived | None, limit: int) -> list[Outlived]:
+        return await self._at_once(
+            lambda db: postgres_keeping.outlived_jobs(db, rule, after, limit)
+        )
+
+    async def erase(self, job: Outlived, indexes: range) -> int | None:
+        return await self._write(lambda db: postgres_keeping.erase(db, job, indexes))
+
+    async def erased(self, job: Outlived) -> bool | None:
+        return await self._write(lambda db: postgres_keeping.erased(db, job))
+
+    async def purge(self, job: Outlived, indexes: range) -> int | None:
+        return await self._write(lambda db: postgres_keeping.purge(db, job, indexes))
+
+    async def remove(self, job: Outlived, limit: int) -> bool | None:
+        return await self._write(lambda db: postgres_keeping.remove(db, job, limit))
+
+    async def scrub(self) -> bool:
+        return True  # VACUUM does; and no dump holds what is dead
 
     async def revision(self) -> str | None:
         sql = "SELECT version_num FROM alembic_version"

@@ -177,6 +177,12 @@ class Queries:
                 raise Conflict(f"job {job_id} is {job['status']}; only a failed job can be retried")
             again = {"status": "planned", "tries": 0, "crashes": 0, "reason": None, "detail": None}
             failed = (accounts.c.job_id == job_id, accounts.c.status == "failed")
+            erased = sa.select(accounts.c.idx).where(*failed, accounts.c.sealed.is_(None)).limit(1)
+            if (await db.execute(erased)).first() is not None:
+                raise Conflict(
+                    f"the passwords of job {job_id} were erased, so it cannot be retried; ask for "
+                    "what failed in a new job"
+                )
             await db.execute(
                 sa.update(accounts).where(*failed).values(**again, not_before=0, updated_at=now())
             )
@@ -192,7 +198,11 @@ class Queries:
         """The sealed password, once; of many calls at a time one gets it. Else raises Conflict.
         With a key, a call whose answer was lost may be said again with the same key."""
         await self.account(tenant, job_id, index)
-        open_one = (accounts.c.status == "created", accounts.c.revealed_at.is_(None))
+        open_one = (
+            accounts.c.status == "created",
+            accounts.c.revealed_at.is_(None),
+            accounts.c.sealed.is_not(None),
+        )
         query = (
             sa.update(accounts)
             .where(*_one(tenant, job_id, index), *open_one)
@@ -207,10 +217,9 @@ class Queries:
             else:
                 again = sa.select(accounts.c.sealed).where(*_one(tenant, job_id, index))
                 row = (await db.execute(again)).first()
-        if row is None:
-            raise Conflict(
-                f"the password of {job_id}:{index} was revealed, or is of no account yet"
-            )
+            why = None if row and row[0] else await _unrevealed(db, tenant, job_id, index)
+        if why is not None or row is None:
+            raise Conflict(why)
         return bytes(row[0])
 
     async def history(
@@ -244,7 +253,8 @@ class Queries:
 
     async def _locked(self, db: AsyncConnection, tenant: str, job_id: str) -> Row:
         query = sa.select(jobs.c.status).where(jobs.c.tenant_id == tenant, jobs.c.id == job_id)
-        row = (await db.execute(query.with_for_update())).mappings().first()
+        query = query.where(~jobs.c.importing).with_for_update()
+        row = (await db.execute(query)).mappings().first()
         if row is None:
             raise NotFound(f"there is no job {job_id!r}; GET /api/jobs lists those there are")
         return dict(row)
@@ -269,6 +279,17 @@ def _one(tenant: str, job_id: str, index: int) -> tuple[sa.ColumnElement[bool], 
         accounts.c.job_id == job_id,
         accounts.c.idx == index,
     )
+
+
+async def _unrevealed(db: AsyncConnection, tenant: str, job_id: str, index: int) -> str:
+    """Why there is no password."""
+    asked = (accounts.c.status, accounts.c.revealed_at, accounts.c.sealed.is_(None).label("erased"))
+    found = (await db.execute(sa.select(*asked).where(*_one(tenant, job_id, index)))).first()
+    if found is None or found.status != "created":
+        return f"{job_id}:{index} is no account yet, or none any more; there is no password"
+    if found.revealed_at is not None and not found.erased:
+        return f"the password of {job_id}:{index} was revealed before; reset it to have another"
+    return f"the password of {job_id}:{index} was erased, as its time was over; reset it"
 
 
 async def _first_use(

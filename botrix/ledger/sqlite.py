@@ -19,10 +19,12 @@ from botrix.errors import LedgerDown, LedgerError
 from botrix.ledger import (
     sqlite_claim,
     sqlite_dispatch,
+    sqlite_keeping,
     sqlite_reconcile,
     sqlite_sessions,
     sqlite_verbs,
 )
+from botrix.ledger.keeping import Outlived, Rule
 from botrix.ledger.ledger import (
     Asked,
     Claim,
@@ -153,6 +155,33 @@ class SqliteLedger:
     async def directory(self, tenant_id: str, name: str) -> DirectoryRow | None:
         return await self._read(lambda db, _: sqlite_verbs.directory(db, tenant_id, name))
 
+    async def outlived_passwords(
+        self, rule: Rule, after: Outlived | None, limit: int
+    ) -> list[Outlived]:
+        return await self._read(
+            lambda db, now: sqlite_keeping.outlived_passwords(db, rule, after, limit, now)
+        )
+
+    async def outlived_jobs(self, rule: Rule, after: Outlived | None, limit: int) -> list[Outlived]:
+        return await self._read(
+            lambda db, now: sqlite_keeping.outlived_jobs(db, rule, after, limit, now)
+        )
+
+    async def erase(self, job: Outlived, indexes: range) -> int | None:
+        return await self._write(lambda db, _: sqlite_keeping.erase(db, job, indexes))
+
+    async def erased(self, job: Outlived) -> bool | None:
+        return await self._write(lambda db, now: sqlite_keeping.erased(db, job, now))
+
+    async def purge(self, job: Outlived, indexes: range) -> int | None:
+        return await self._write(lambda db, now: sqlite_keeping.purge(db, job, indexes, now))
+
+    async def remove(self, job: Outlived, limit: int) -> bool | None:
+        return await self._write(lambda db, now: sqlite_keeping.remove(db, job, limit, now))
+
+    async def scrub(self) -> bool:
+        return await self._run(lambda db, _: sqlite_keeping.scrub(db), "")
+
     async def revision(self) -> str | None:
         sql = "SELECT version_num FROM alembic_version"
         row = await self._read(lambda db, _: db.execute(sql).fetchone())
@@ -176,12 +205,15 @@ class SqliteLedger:
         return await loop.run_in_executor(self._thread, self._transaction, verb, begin)
 
     def _transaction(self, verb: Callable[[sqlite3.Connection, float], T], begin: str) -> T:
+        """begin: "" for what must stand outside of one."""
         try:
             db = self._open()
-            db.execute(begin)
+            if begin:
+                db.execute(begin)
             try:
                 answer = verb(db, self._clock())
-                db.execute("COMMIT")
+                if begin:
+                    db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
@@ -206,6 +238,7 @@ class SqliteLedger:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA foreign_keys = ON")
+            db.execute("PRAGMA secure_delete = ON")
             db.row_factory = sqlite3.Row
             self._db = db
         return self._db

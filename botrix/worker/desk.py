@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from botrix.creators.creator import Creator, Wanted
-from botrix.errors import BotrixError, LedgerDown
+from botrix.errors import BotrixError, LedgerDown, SettingsError
 from botrix.ledger.ledger import Room
 from botrix.model import AccountStatus, LeasedAccount, Outcome, OutcomeKind, Result
 from botrix.retry import Backoff, decide
@@ -28,6 +28,7 @@ from botrix.worker.recorder import Recorder
 
 _log = logging.getLogger(__name__)
 _Key = tuple[str, str]
+_KEY_AGAIN = 30.0
 _NAMES = 8
 """So many new names are tried before an account fails."""
 
@@ -251,10 +252,28 @@ class Desk:
         return batch
 
     async def _attempt(self, creator: Creator, batch: Sequence[LeasedAccount]) -> list[Outcome]:
-        return await attempt(creator, batch, [self._wanted(a) for a in batch], self.sure)
+        """An account whose password cannot be had keeps none of its batch from being tried."""
+        asked = [self._wanted(account) for account in batch]
+        able = [n for n, one in enumerate(asked) if isinstance(one, Wanted)]
+        wanted = [one for one in asked if isinstance(one, Wanted)]
+        tried = await attempt(creator, [batch[n] for n in able], wanted, self.sure)
+        outcomes = dict(zip(able, tried, strict=True))
+        return [outcomes[n] if isinstance(one, Wanted) else one for n, one in enumerate(asked)]
 
-    def _wanted(self, account: LeasedAccount) -> Wanted:
-        password = self._sealer.unseal(account.sealed, account.tenant_id, account.tag)
+    def _wanted(self, account: LeasedAccount) -> Wanted | Outcome:
+        """Or what it came to: the key may be put back, but an erased password is gone."""
+        password = ""
+        if account.sealed is None and not account.find_only:
+            return Outcome(OutcomeKind.REJECTED, reason="password erased")
+        try:
+            if account.sealed is not None and not account.find_only:
+                password = self._sealer.unseal(account.sealed, account.tenant_id, account.tag)
+        except SettingsError as error:
+            _log.warning("not tried: %s", error)
+            kind = OutcomeKind.UNKNOWN if account.find_first else OutcomeKind.RETRY
+            return Outcome(
+                kind, reason="sealing key", detail=str(error), retry_after=_KEY_AGAIN, counted=False
+            )
         must_change = (account.tenant_id, account.directory) in self._must_change
         return Wanted(account.tag, account.person, password, account.unguessable, must_change)
 

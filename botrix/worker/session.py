@@ -15,6 +15,7 @@ import msgspec
 
 from botrix import __version__
 from botrix.errors import LedgerDown, LineDown, SessionLost
+from botrix.ledger.keeping import Rule
 from botrix.line.line import Placing
 from botrix.model import LeasedAccount
 from botrix.notify import Notifier
@@ -24,6 +25,7 @@ from botrix.worker.claiming import Claiming
 from botrix.worker.desk import Desk
 from botrix.worker.dispatcher import Dispatcher
 from botrix.worker.heartbeat import Heartbeat
+from botrix.worker.keeper import Keeper
 from botrix.worker.parts import Part, cancelled, run
 from botrix.worker.peers import Peers
 from botrix.worker.pulse import Pulse
@@ -124,6 +126,7 @@ class Session:
             Dispatcher(ledger, line, min(1.0, settings.lease / 10)),
             Solitary(self.id, ledger, self._desk, lock, settings.lease),
             Reconciler(self.id, ledger, line, self._services.directories, settings.settled),
+            Keeper(ledger, Rule(settings.password_days, settings.retention_days)),
             Heartbeat(
                 self.worker_id, line, settings.health_check_interval, describe, settings.health_file
             ),

@@ -1,0 +1,56 @@
+"""Erases passwords and purges jobs that were kept long enough: every few minutes, in small batches.
+
+All workers do it, side by side. What was deleted stays in the pages of SQLite's log until that is
+truncated, so this is done afterwards, and once at first, for a keeper may have been killed before.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from botrix.ledger import keeping
+from botrix.ledger.keeping import Keeping, Rule
+
+_log = logging.getLogger(__name__)
+_INTERVAL = 300.0
+_LATER = 3600.0
+
+
+class Keeper:
+    """A job of which younger passwords are left is looked at again after an hour."""
+
+    name = "keeper"
+
+    def __init__(
+        self, ledger: Keeping, rule: Rule, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.interval = _INTERVAL
+        self._ledger = ledger
+        self._rule = rule
+        self._clock = clock
+        self._later: dict[str, float] = {}
+        self._clean = False
+
+    async def tick(self) -> bool:
+        done = await self._keep()
+        if done:
+            self._clean = False
+            _log.info("kept long enough", extra=dict(done))
+        if not self._clean:
+            self._clean = await keeping.scrubbed(self._ledger)
+        return False
+
+    async def _keep(self) -> Counter[str]:
+        now, done = self._clock(), Counter[str]()
+        self._later = {job: at for job, at in self._later.items() if at > now}
+        async for step in keeping.purge(self._ledger, self._rule):
+            done["purged_jobs"] += step.done
+            done["purged_accounts"] += step.accounts
+        async for step in keeping.erase(self._ledger, self._rule, self._later):
+            done["erased_passwords"] += step.accounts
+            if step.left:
+                self._later[step.job_id] = now + _LATER
+        return +done
