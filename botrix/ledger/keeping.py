@@ -17,6 +17,8 @@ T = TypeVar("T")
 BATCH = 1000
 DAY = 86_400.0
 _PAGE = 100
+SMALL = 64 * 1024 * 1024
+"""Bytes of a file that is written anew within about a second."""
 _SCRUBS, _SCRUB_AGAIN = 40, 0.5
 
 
@@ -59,8 +61,8 @@ class Keeping(Protocol):
     erase takes the sealed passwords of these accounts, those that were changed lately excepted;
     erased notes that the job has none left, False where it has. purge deletes accounts; remove
     deletes what else there is of the job, True once that was all of it.
-    scrub leaves nothing of what was deleted in the files of the database; False: readers hold it
-    up. A server of databases sees to that itself."""
+    scrub leaves nothing of what was deleted in the log of the database, nor, where its file has
+    `most` bytes at most, in that; False: others hold it up. A server sees to that itself."""
 
     async def outlived_passwords(
         self, rule: Rule, after: Outlived | None, limit: int
@@ -78,7 +80,7 @@ class Keeping(Protocol):
 
     async def remove(self, job: Outlived, limit: int) -> bool | None: ...
 
-    async def scrub(self) -> bool: ...
+    async def scrub(self, most: int) -> bool: ...
 
 
 async def erase(ledger: Keeping, rule: Rule, without: Container[str] = ()) -> AsyncIterator[Step]:
@@ -116,10 +118,10 @@ async def survey(ledger: Keeping, rule: Rule) -> dict[str, int]:
     return found
 
 
-async def scrubbed(ledger: Keeping) -> bool:
-    """Waits for readers, but not for ever."""
+async def scrubbed(ledger: Keeping, most: int = 0) -> bool:
+    """Waits for others, but not for ever."""
     for _ in range(_SCRUBS):
-        if await ledger.scrub():
+        if await ledger.scrub(most):
             return True
         await asyncio.sleep(_SCRUB_AGAIN)
     return False

@@ -203,8 +203,8 @@ class PostgresLedger:
     async def remove(self, job: Outlived, limit: int) -> bool | None:
         return await self._write(lambda db: postgres_keeping.remove(db, job, limit))
 
-    async def scrub(self) -> bool:
-        return True  # VACUUM does; and no dump holds what is dead
+    async def scrub(self, most: int) -> bool:
+        return True  # its VACUUM does; and no dump holds what is dead
 
     async def revision(self) -> str | None:
         sql = "SELECT version_num FROM alembic_version"

@@ -179,8 +179,8 @@ class SqliteLedger:
     async def remove(self, job: Outlived, limit: int) -> bool | None:
         return await self._write(lambda db, now: sqlite_keeping.remove(db, job, limit, now))
 
-    async def scrub(self) -> bool:
-        return await self._run(lambda db, _: sqlite_keeping.scrub(db), "")
+    async def scrub(self, most: int) -> bool:
+        return await self._run(lambda db, _: sqlite_keeping.scrub(db, most), "")
 
     async def revision(self) -> str | None:
         sql = "SELECT version_num FROM alembic_version"

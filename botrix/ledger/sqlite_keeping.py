@@ -111,15 +111,30 @@ def remove(db: sqlite3.Connection, job: Outlived, limit: int, now: float) -> boo
     return True
 
 
-def scrub(db: sqlite3.Connection) -> bool:
-    """Who waits for readers keeps writers waiting, so not for long."""
+def scrub(db: sqlite3.Connection, most: int) -> bool:
+    """Pages are zeroed where rows were deleted, but a page that was split keeps, in its gap, what
+    moved away; so a small file is written anew. Who waits for others here keeps writers waiting,
+    so not for long."""
     (patience,) = db.execute("PRAGMA busy_timeout").fetchone()
     db.execute("PRAGMA busy_timeout = 200")
     try:
+        if 0 < _size(db) <= most:
+            db.execute("VACUUM")
         (held_up, _, _) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        return not held_up
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            return False
+        raise
     finally:
         db.execute(f"PRAGMA busy_timeout = {patience}")
+    return not held_up
+
+
+def _size(db: sqlite3.Connection) -> int:
+    (pages,), (size,) = (
+        db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size")
+    )
+    return int(pages * size)
 
 
 def _is_ours(db: sqlite3.Connection, job: Outlived) -> bool:

@@ -1,7 +1,8 @@
 """Erases passwords and purges jobs that were kept long enough: every few minutes, in small batches.
 
-All workers do it, side by side. What was deleted stays in the pages of SQLite's log until that is
-truncated, so this is done afterwards, and once at first, for a keeper may have been killed before.
+All workers do it, side by side. On SQLite traces stay: in the log until it is truncated, which is
+done afterwards, and once at first, for a keeper may have been killed before; and in the gaps of few
+pages until the file is written anew, which is done once an hour at most, while it is small.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from botrix.ledger.keeping import Keeping, Rule
 
 _log = logging.getLogger(__name__)
 _INTERVAL = 300.0
-_LATER = 3600.0
+_HOUR = 3600.0
 
 
 class Keeper:
@@ -32,15 +33,21 @@ class Keeper:
         self._rule = rule
         self._clock = clock
         self._later: dict[str, float] = {}
-        self._clean = False
+        self._truncated = False
+        self._traces = False
+        self._anew_from = 0.0
 
     async def tick(self) -> bool:
         done = await self._keep()
         if done:
-            self._clean = False
+            self._truncated, self._traces = False, True
             _log.info("kept long enough", extra=dict(done))
-        if not self._clean:
-            self._clean = await keeping.scrubbed(self._ledger)
+        if self._traces and self._clock() >= self._anew_from:
+            self._truncated = await keeping.scrubbed(self._ledger, keeping.SMALL)
+            self._traces = not self._truncated
+            self._anew_from = self._clock() + _HOUR
+        if not self._truncated:
+            self._truncated = await keeping.scrubbed(self._ledger)
         return False
 
     async def _keep(self) -> Counter[str]:
@@ -52,5 +59,5 @@ class Keeper:
         async for step in keeping.erase(self._ledger, self._rule, self._later):
             done["erased_passwords"] += step.accounts
             if step.left:
-                self._later[step.job_id] = now + _LATER
+                self._later[step.job_id] = now + _HOUR
         return +done

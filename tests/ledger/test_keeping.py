@@ -290,7 +290,7 @@ async def test_who_reads_holds_the_scrubbing_up_for_a_while_only(
             await raw.execute("BEGIN")
             await raw.execute("SELECT count(*) FROM jobs")
             await _erase(store.ledger, Rule(30, 0))
-            assert not await store.ledger.scrub()
+            assert not await store.ledger.scrub(0)
             scrubbing = asyncio.create_task(keeping.scrubbed(store.ledger))
             await raw.execute("COMMIT")
         assert await scrubbing
