@@ -219,7 +219,7 @@ def test_what_is_named_in_passing_is_there(page: Path) -> None:
         if found := re.match(r"make ([a-z-]+.*)$", line):
             ran = _quiet("make", "-n", "-o", ".venv/ready", *shlex.split(found[1], comments=True))
             assert ran == 0, line
-        for command in re.findall(r"(?<![\w/@-])(?<! -[ngUu] )botrix ([a-z]+)(?![\w:])", line):
+        for command in re.findall(r"(?<![\w/@-])(?<! -[ngUu] )botrix ([a-z-]+)(?![\w:])", line):
             assert command in _COMMANDS, line
         for module in re.findall(r"python -m ([a-z_.]+)", line):
             assert find_spec(module), line
