@@ -23,6 +23,7 @@ from typing import Any
 import aiohttp
 from redis.exceptions import RedisError
 
+from botrix import key_ring
 from botrix.ledger.tables import metadata
 from tests.faults import changes
 from tests.faults.evidence import Evidence
@@ -336,10 +337,11 @@ class World:
         return {"account": account, "userName": name, "status": answer.status, "logs_in": logs_in}
 
     def _keys(self) -> list[str]:
-        """The sealing key, as it might be written somewhere."""
-        kept = self.system.settings.sealing_key_file.read_bytes()
-        lines = [line.strip() for line in kept.decode("latin-1").splitlines()]
-        return [kept.hex(), b64encode(kept).decode(), kept.decode("latin-1"), *lines]
+        """The sealing keys, as they might be written somewhere."""
+        ring = key_ring.read(self.system.settings.sealing_key_file)
+        kept = [key.secret for key in ring.keys]
+        forms = [(one.hex(), b64encode(one).decode(), one.decode("latin-1")) for one in kept]
+        return [form for each in forms for form in each]
 
     def _ledger(self) -> str:
         """Every column of every table."""
