@@ -119,7 +119,10 @@ class Resealing:
     def _directory(self, tenant: str, name: str, text: str, found: Pass, look_only: bool) -> str:
         secrets: dict[str, str] = json.loads(text)
         for setting, value in secrets.items():
-            sealed = base64.b64decode(value)
+            try:
+                sealed = base64.b64decode(value)
+            except ValueError:  # is no seal of ours, and so an unreadable one
+                sealed = b""
             if self._sealer.is_current(sealed):
                 continue
             found.old += 1
