@@ -29,6 +29,7 @@ from botrix.api import (
 from botrix.api.door import Here
 from botrix.api.entrance import Entrance
 from botrix.api.problems import add_handlers
+from botrix.api.protocol import Protocol
 from botrix.api.rate import Rate
 from botrix.api.server import Server
 from botrix.api.submitting import Submitting
@@ -148,6 +149,7 @@ def serve(settings: Settings) -> None:
         app, settings.host, settings.port,
         access_log=False, log_config=None, timeout_graceful_shutdown=10, server_header=False,
         proxy_headers=False,  # whoever asks could name any address
+        http=Protocol, ws="none",
     )  # fmt: skip
     server = Server(config, Notifier(settings.notify_socket, settings.watchdog), look)
     server.run()
