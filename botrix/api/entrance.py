@@ -33,7 +33,7 @@ class Entrance:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers, path = Headers(scope=scope), scope["path"]
+        headers, path, send = Headers(scope=scope), scope["path"], _careful(send)
         limit = limit_of(path)
         try:
             if int(headers.get("content-length", "0") or 0) > limit:
@@ -45,7 +45,7 @@ class Entrance:
         except (Problem, BotrixError) as error:
             await _challenged(answer_to(error))(scope, receive, send)
             return
-        await self._app(scope, counted(receive, limit), _careful(send))
+        await self._app(scope, counted(receive, limit), send)
 
     async def _who(self, scope: Scope, headers: Headers) -> Who | None:
         """Raises Problem where nobody is recognized; None is for what is open to everybody."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import uuid
@@ -20,7 +21,9 @@ from botrix.errors import (
     DirectoryError,
     InvalidInput,
     LedgerDown,
+    LineDown,
     NotFound,
+    OutcomeUnknown,
 )
 
 _log = logging.getLogger(__name__)
@@ -31,8 +34,11 @@ _STATUS: list[tuple[type[BotrixError], int, str]] = [
     (AddressRefused, 422, "Address cannot be used"),
     (DirectoryError, 422, "Directory cannot be used"),
     (LedgerDown, 503, "Ledger does not answer"),
+    (LineDown, 503, "Line does not answer"),
     (BotrixError, 500, "Failed"),
 ]
+_INSIDE = "something went wrong here; the log of the API says what"
+LINE_DOWN = "the line does not answer, or refuses writes; jobs are accepted all the same"
 
 
 class Problem(Exception):
@@ -72,7 +78,29 @@ def answer_to(error: Problem | BotrixError) -> JSONResponse:
             answer.headers["Retry-After"] = str(math.ceil(error.retry_after))
         return answer
     status, title = next((s, t) for kind, s, t in _STATUS if isinstance(error, kind))
-    return problem(status, title, str(error))
+    answer = problem(status, title, str(error) if status < 500 else _outside(error))
+    if status >= 500:
+        _log.warning("answered %d: %s", status, error, extra=_named(answer))
+    return answer
+
+
+def _outside(error: BotrixError) -> str:
+    """Of a store that does not answer: its errors name hosts, files and what a driver said."""
+    match error:
+        case LineDown():
+            return LINE_DOWN
+        case OutcomeUnknown():
+            return "it may have happened or not; send it again with the same Idempotency-Key"
+        case LedgerDown() if str(error).endswith("run: botrix migrate"):
+            return "the ledger is not ready for this version; run: botrix migrate"
+        case LedgerDown():
+            return "the ledger does not answer; try again in a moment"
+    return _INSIDE
+
+
+def _named(answer: JSONResponse) -> dict[str, str]:
+    """For a log line: the id that the answer bears."""
+    return {"instance": str(json.loads(bytes(answer.body))["instance"])}
 
 
 async def _known(_: Request, error: Exception) -> JSONResponse:
@@ -92,7 +120,9 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
 
 async def _http(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return problem(error.status_code, str(error.detail), str(error.detail))
+    answer = problem(error.status_code, str(error.detail), str(error.detail))
+    answer.headers.update(error.headers or {})  # a 405 tells what is allowed
+    return answer
 
 
 async def _gone(_: Request, __: Exception) -> JSONResponse:
@@ -101,6 +131,8 @@ async def _gone(_: Request, __: Exception) -> JSONResponse:
 
 
 async def _unknown(request: Request, error: Exception) -> JSONResponse:
-    answer = problem(500, "Failed", "something went wrong here; the log of the API says what")
-    _log.error("request failed", exc_info=error, extra={"path": request.url.path})
+    answer = problem(500, "Failed", _INSIDE)
+    answer.headers["Cache-Control"] = "no-store"  # this one does not pass the entrance
+    more = {"path": request.url.path, **_named(answer)}
+    _log.error("request failed", exc_info=error, extra=more)
     return answer

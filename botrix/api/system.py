@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 
 from botrix import __version__
 from botrix.api.door import Anybody, Here, Reads
-from botrix.api.problems import Problem
+from botrix.api.problems import LINE_DOWN
 from botrix.errors import LedgerDown, LineDown
 from botrix.ledger.revisions import check
 
@@ -21,8 +21,8 @@ async def workers(here: Reads) -> dict[str, Any]:
     """The live workers, as their health keys tell. A job of another tenant is not named."""
     try:
         items = [json.loads(text) for text in await here.services.line.workers()]
-    except LineDown as error:
-        return {"items": [], "note": str(error)}
+    except LineDown:
+        return {"items": [], "note": LINE_DOWN}
     at_work = {item["current_job"] for item in items} - {None}
     mine = await here.queries.those_of(here.tenant, at_work) if at_work else set()
     shown = [{**item, "current_job": _if_in(mine, item["current_job"])} for item in items]
@@ -38,8 +38,8 @@ async def line(here: Reads) -> dict[str, Any]:
     """How many entries stand in each lane, and their sum."""
     try:
         depths = await here.services.line.depths()
-    except LineDown as error:
-        return {"up": False, "note": str(error)}
+    except LineDown:
+        return {"up": False, "note": LINE_DOWN}
     return {
         "up": True,
         **{lane.value: n for lane, n in depths.items()},
@@ -78,10 +78,7 @@ async def ready(here: Anybody) -> dict[str, str]:
     """All that this process works with answers. 503 where ledger or line does not; jobs are
     accepted without the line too, so who wants only that asks `/health`."""
     await here.services.ledger.ping()
-    try:
-        await here.services.line.ping()
-    except LineDown as error:
-        raise Problem(503, "Line does not answer", str(error)) from None
+    await here.services.line.ping()
     return {"status": "ready"}
 
 
