@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from botrix.api.door import Key, Reads, Reveals, account_key
 from botrix.api.problems import Problem
 from botrix.api.schemas import AccountView, Page, Revealed, account_view
-from botrix.errors import Conflict
+from botrix.errors import Conflict, InvalidInput, NotFound
 from botrix.model import AccountStatus, tag_of
 
 router = APIRouter(prefix="/api/accounts", tags=["accounts"])
@@ -26,10 +26,17 @@ async def accounts(
     """Accounts of all jobs, by job and index."""
     asked = {"status": status, "username": username}
     where = {name: str(value) for name, value in asked.items() if value is not None}
-    after = account_key(cursor) if cursor else None
+    after = None if cursor is None else _after(cursor)
     rows = await here.queries.accounts(here.tenant, where, after, limit)
     following = f"{rows[-1]['job_id']}:{rows[-1]['idx']}" if len(rows) == limit else None
     return {"items": [account_view(row) for row in rows], "next": following}
+
+
+def _after(cursor: str) -> tuple[str, int]:
+    try:
+        return account_key(cursor)
+    except NotFound:
+        raise InvalidInput("cursor: take it from `next` of the page before") from None
 
 
 @router.get("/stats")

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from ipaddress import ip_address
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from botrix import __version__
 from botrix.api import (
@@ -26,10 +26,12 @@ from botrix.api import (
     sign_in,
     system,
 )
+from botrix.api.described import Described
 from botrix.api.door import Here
 from botrix.api.entrance import Entrance
 from botrix.api.problems import add_handlers
 from botrix.api.protocol import Protocol
+from botrix.api.query import only_known
 from botrix.api.rate import Rate
 from botrix.api.server import Server
 from botrix.api.submitting import Submitting
@@ -74,13 +76,14 @@ def create_app(
             await submitting.close()
             await queries.close()
 
-    app = FastAPI(
+    app = Described(
         title="Botrix",
         version=__version__,
         summary="Creates accounts in bulk, durably, in directories that you administer.",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(only_known)],
     )
     for noun in _NOUNS:
         app.include_router(noun.router)

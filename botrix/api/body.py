@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TypeVar
 
 from fastapi.exceptions import RequestValidationError
@@ -55,7 +56,9 @@ def read_as(model: type[M], body: bytes) -> M:
 def strict_json(body: bytes) -> object:
     """JSON without NaN, doubled keys or deep nesting. Raises Problem."""
     try:
-        said: object = json.loads(body, object_pairs_hook=_pairs, parse_constant=_constant)
+        said: object = json.loads(
+            body, object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_finite
+        )
     except RecursionError:
         raise Problem(400, "Not JSON", "the body is nested too deeply") from None
     except ValueError as error:
@@ -66,15 +69,13 @@ def strict_json(body: bytes) -> object:
 
 
 def _depth(said: object) -> int:
-    """Level by level, since what is deep must not be looked at by recursion."""
+    """Of lists and objects; level by level, since what is deep must not be looked at by
+    recursion."""
     level, depth = [said], 0
-    while level:
+    while level := [one for one in level if isinstance(one, dict | list)]:
         depth += 1
         level = [
-            inner
-            for one in level
-            if isinstance(one, dict | list)
-            for inner in (one.values() if isinstance(one, dict) else one)
+            inner for one in level for inner in (one.values() if isinstance(one, dict) else one)
         ]
     return depth
 
@@ -84,6 +85,13 @@ def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(made) != len(pairs):
         raise ValueError("a key is given twice")
     return made
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is too large a number")
+    return number
 
 
 def _constant(text: str) -> object:

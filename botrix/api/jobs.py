@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -90,8 +91,11 @@ async def retry(here: Operates, job_id: str, key: Key) -> dict[str, Any]:
 def _before(cursor: str | None) -> tuple[float, str] | None:
     if cursor is None:
         return None
-    at, _, ident = cursor.partition("~")
+    text, _, ident = cursor.partition("~")
     try:
-        return float(at), ident
+        at = float(text)
     except ValueError:
-        raise InvalidInput("cursor: take it from `next` of the page before") from None
+        at = math.nan
+    if not math.isfinite(at):
+        raise InvalidInput("cursor: take it from `next` of the page before")
+    return at, ident

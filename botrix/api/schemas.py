@@ -124,6 +124,24 @@ class Revealed(BaseModel):
     password: str
 
 
+class FieldProblem(BaseModel):
+    """What is wrong with one field of a request."""
+
+    field: str
+    message: str
+
+
+class ProblemView(BaseModel):
+    """An error (RFC 9457). instance: its id, which the log line of a failure bears too."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[FieldProblem] | None = None
+
+
 def job_view(row: dict[str, Any]) -> dict[str, Any]:
     """From a row of the ledger."""
     view = {**row, "priority": row["lane"]}

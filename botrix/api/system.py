@@ -54,7 +54,10 @@ async def directories(here: Reads) -> dict[str, Any]:
     return {"items": [{"name": r["name"], "kind": r["kind"], "paused": r["paused"]} for r in rows]}
 
 
-@router.get("/health")
+_DOWN = {"description": "The ledger cannot be used", "content": {"application/json": {}}}
+
+
+@router.get("/health", responses={503: _DOWN})
 async def health(here: Anybody, response: Response) -> dict[str, Any]:
     """What is up, and which versions. 503 where the ledger cannot be used."""
     revision, ledger = await _ledger(here)
