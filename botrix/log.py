@@ -1,7 +1,7 @@
 """Structured logs, with worker, session, job and account ids: fields of an entry where stderr leads
 to the systemd journal, else one JSON object a line on stderr.
 
-Nothing secret is ever handed to a logger; line breaks are escaped by JSON.
+Nothing secret is ever handed to a logger; no text from outside ends a line or turns it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 from datetime import UTC, datetime
 
 from botrix import journal
+from botrix.plain import escaped
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "taskName"}
 
@@ -26,7 +27,7 @@ class JsonLines(logging.Formatter):
             "event": record.getMessage(),
             **_more(record),
         }
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return escaped(json.dumps(line, default=str, ensure_ascii=False))
 
 
 class Journal(logging.StreamHandler):  # type: ignore[type-arg]
@@ -39,11 +40,11 @@ class Journal(logging.StreamHandler):  # type: ignore[type-arg]
     def emit(self, record: logging.LogRecord) -> None:
         taken = self._way.send(
             {
-                "MESSAGE": record.getMessage(),
+                "MESSAGE": escaped(record.getMessage()),
                 "PRIORITY": journal.priority(record.levelno),
                 "SYSLOG_IDENTIFIER": "botrix",
                 "BOTRIX_LOGGER": record.name,
-                **{f"BOTRIX_{name.upper()}": value for name, value in _more(record).items()},
+                **{f"BOTRIX_{n.upper()}": escaped(str(v)) for n, v in _more(record).items()},
             }
         )
         if not taken:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
 from botrix import __version__
+from botrix.plain import plain
 
 _COMMANDS = {
     "up": "botrix.cli.serving",
@@ -44,6 +46,15 @@ class _Lazy(click.Group):
         name = {"import": "import_"}.get(cmd_name, cmd_name).replace("-", "_")
         command: click.Command = getattr(import_module(_COMMANDS[cmd_name]), name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """An error may quote what a server or a directory said."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError:  # quotes only who called
+            raise
+        except click.ClickException as error:
+            raise click.ClickException(plain(error.message)) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 import click
 
+from botrix.cli.render import print_json, say
 from botrix.errors import BotrixError
 from botrix.model import DEFAULT_TENANT
 from botrix.settings import Settings
@@ -31,9 +31,9 @@ def verify(tenant: str, expect: str | None, as_json: bool) -> None:
     not one with an end that you have seen."""
     found = _run(_verify(tenant, expect))
     if as_json:
-        click.echo(json.dumps(found))
+        print_json(found)
     elif found["problem"]:
-        click.echo(f"the record of {tenant} is broken: {found['problem']}")
+        say(f"the record of {tenant} is broken: {found['problem']}")
     else:
         click.echo(f"{found['lines']} lines, none missing or changed; it ends with {found['end']}")
     raise SystemExit(1 if found["problem"] else 0)
@@ -75,7 +75,7 @@ async def _export(tenant: str) -> None:
     engine = create_engine(Settings.read().ledger_url)
     try:
         async for row in lines(engine, tenant):
-            click.echo(json.dumps(row, ensure_ascii=False))
+            print_json(row)
     finally:
         await engine.dispose()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from botrix.cli.client import Api
 from botrix.cli.jobs import api_url, for_programs
+from botrix.cli.render import print_json, say
 
 
 @click.command()
@@ -24,10 +24,10 @@ def explain(what: str | None, limit: int, url: str, as_json: bool) -> None:
     kind = "accounts" if ":" in what else "jobs"
     rows = list(_happenings(api, f"/api/{kind}/{what}/history", limit))
     if as_json:
-        click.echo(json.dumps(rows, ensure_ascii=False))
+        print_json(rows)
         return
     for row in rows:
-        click.echo(_line(row))
+        say(_line(row))
     if len(rows) == limit:
         click.echo(f"these are the first {limit}; --limit shows more", err=True)
 
@@ -51,12 +51,10 @@ def _happenings(api: Api, path: str, limit: int) -> Iterator[dict[str, Any]]:
 
 
 def _line(row: dict[str, Any]) -> str:
-    """One line: when, what, to which account, in whose attempt, and why. Never a control character,
-    for some of it comes from directories."""
+    """When, what, to which account, in whose attempt, and why."""
     index = "" if row["account"] is None else f"account {row['account'].rpartition(':')[2]}"
     attempt = f"attempt {row['attempt']}" if row["attempt"] else ""
     worker = f"{row['worker']} ({row['session']})" if row["worker"] else row["session"] or ""
     why = ": ".join(part for part in (row["reason"], row["detail"]) if part)
     parts = (row["at"][:23].replace("T", " "), f"{row['what']:12}", index, attempt, worker, why)
-    text = "  ".join(part for part in parts if part)
-    return "".join(c if c.isprintable() else "·" for c in text)
+    return "  ".join(part for part in parts if part)

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from botrix.cli.render import print_json, say
 from botrix.errors import BotrixError
 from botrix.settings import Settings
 
@@ -23,7 +24,7 @@ def health(url: str | None, as_json: bool) -> None:
         said = _asked(url) if url else _beat(Settings.read())
     except BotrixError as error:
         raise click.ClickException(str(error)) from None
-    click.echo(json.dumps(said) if as_json else f"{said['status']}")
+    print_json(said) if as_json else say(f"{said['status']}")
 
 
 def _beat(settings: Settings) -> dict[str, Any]:

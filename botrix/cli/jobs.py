@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 
 from botrix.cli.client import Api
-from botrix.cli.render import print_rows
+from botrix.cli.render import print_json, print_rows, say
 
 _FINAL = ("completed", "failed", "cancelled")
 _DONE = ("created", "existing", "failed", "cancelled", "deleted")
@@ -58,9 +57,9 @@ def import_(file: Path, url: str, watch: bool, as_json: bool, strict: bool, **as
     with file.open("rb") as roster, _bar("sending", file.stat().st_size, as_json) as sent:
         job = api.upload("/api/accounts/import", roster, query, sent.update)
     for row in job["rows"] if not as_json else []:
-        click.echo(f"row {row['row']} left out: {row['reason']}", err=True)
+        say(f"row {row['row']} left out: {row['reason']}", err=True)
     for column in job["ignored_columns"] if not as_json else []:
-        click.echo(f"column ignored: {column}", err=True)
+        say(f"column ignored: {column}", err=True)
     _report(api, job, watch, as_json)
 
 
@@ -107,7 +106,7 @@ def _report(api: Api, job: dict[str, Any], watch: bool, as_json: bool) -> None:
     if watch:
         job = _watched(api, job, as_json)
     if as_json:
-        click.echo(json.dumps(job, ensure_ascii=False))
+        print_json(job)
     else:
         print_rows([job], _JOB_COLUMNS, as_json=False)
     if job["status"] == "failed":

@@ -8,11 +8,23 @@ from typing import Any
 
 import click
 
+from botrix.plain import escaped, plain
+
+
+def say(text: str, err: bool = False) -> None:
+    """One line, whatever is in it."""
+    click.echo(plain(text), err=err)
+
+
+def print_json(value: Any) -> None:
+    """One line, readable for people too."""
+    click.echo(escaped(json.dumps(value, ensure_ascii=False)))
+
 
 def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:
     """One JSON document, or a table of the named columns."""
     if as_json:
-        click.echo(json.dumps(list(rows), ensure_ascii=False))
+        print_json(list(rows))
         return
     from rich.console import Console
     from rich.markup import escape
@@ -30,4 +42,4 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     text = {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
-    return "".join(c if c.isprintable() else "·" for c in str(text))
+    return plain(str(text))

@@ -18,6 +18,11 @@ from botrix import journal
 from botrix.log import Journal, JsonLines
 from botrix.settings import Settings
 
+HOSTILE = (
+    'a"\\\r\nERROR forged \x1b[2J\x1b]0;title\x07 \x00\x08\x7f\x85\x9b31m'
+    " \u2028\u2029\u200b\u202e\u2066\ufeff\ud800\U000e0001"
+)
+
 
 def _record(message: str = "two\nlines", **extra: object) -> logging.LogRecord:
     record = logging.makeLogRecord(
@@ -51,13 +56,46 @@ def test_the_journal_gets_fields(folder: Path) -> None:
         with closing(Journal(journal.Way(str(folder / "journal")))) as handler:
             handler.emit(_record(job="j1", worker="worker-1"))
         assert _fields(ear.recv(4096)) == {
-            "MESSAGE": "two\nlines",
+            "MESSAGE": "two\\nlines",
             "PRIORITY": "4",
             "SYSLOG_IDENTIFIER": "botrix",
             "BOTRIX_LOGGER": "botrix.worker",
             "BOTRIX_JOB": "j1",
             "BOTRIX_WORKER": "worker-1",
         }
+
+
+def test_no_text_from_outside_ends_a_line_or_turns_it() -> None:
+    record = _record("worker %s says %s", worker=HOSTILE, job=HOSTILE)
+    record.args = (HOSTILE, HOSTILE)
+    record.exc_info = (ValueError, ValueError(HOSTILE), None)
+    line = JsonLines().format(record)
+    assert line.isprintable()
+    said = json.loads(line)
+    assert (said["worker"], said["job"]) == (HOSTILE, HOSTILE)
+    assert said["event"] == f"worker {HOSTILE} says {HOSTILE}"
+    assert said["error"] == f"ValueError: {HOSTILE}"
+
+
+def test_nor_in_the_journal(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(str(folder / "journal"))
+        with closing(Journal(journal.Way(str(folder / "journal")))) as handler:
+            handler.emit(_record(HOSTILE, worker=HOSTILE))
+        fields = _fields(ear.recv(4096))
+    assert set(fields) == {
+        "MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "BOTRIX_LOGGER", "BOTRIX_WORKER",
+    }  # fmt: skip
+    assert all(value.isprintable() for value in fields.values())
+    assert fields["MESSAGE"].startswith('a"\\\\r\\nERROR forged \\u001b[2J')
+
+
+def test_what_is_handed_to_the_journal_itself_is_read_back() -> None:
+    """By its length, so that no value can begin another field."""
+    value = "two\nPRIORITY=0\n"
+    assert _fields(journal.entry({"MESSAGE": value, "PRIORITY": 6})) == {
+        "MESSAGE": value, "PRIORITY": "6",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("size", [1, 1 << 22])
