@@ -5,6 +5,7 @@ BotrixError            one line for people: what happened, to which thing, what 
 ├── InvalidInput       a request, a row or an entry cannot be used as it is
 ├── NotFound           no such job, account or directory
 ├── Conflict           the thing is in a state that does not allow this
+├── Gone               it was there, and will not be again
 ├── LedgerError
 │   ├── LedgerDown     the database does not answer, or refuses writes for now
 │   │   └── OutcomeUnknown  a commit was sent and its answer was lost
@@ -33,6 +34,10 @@ class NotFound(BotrixError):
 
 class Conflict(BotrixError):
     """The thing is in a state that does not allow this."""
+
+
+class Gone(BotrixError):
+    """It was there, and will not be again."""
 
 
 class LedgerError(BotrixError):

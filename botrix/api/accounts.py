@@ -1,4 +1,4 @@
-"""/api/accounts: one account or many, and its password, once."""
+"""/api/accounts: one account or many."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from botrix.api.door import Key, Reads, Reveals, account_key
-from botrix.api.problems import Problem
-from botrix.api.schemas import AccountView, Page, Revealed, account_view
-from botrix.errors import Conflict, InvalidInput, NotFound
-from botrix.model import AccountStatus, tag_of
+from botrix.api.door import Reads, account_key
+from botrix.api.schemas import AccountView, Page, account_view
+from botrix.errors import InvalidInput, NotFound
+from botrix.model import AccountStatus
 
 router = APIRouter(prefix="/api/accounts", tags=["accounts"])
 
@@ -49,18 +48,3 @@ async def stats(here: Reads) -> dict[str, int]:
 async def account(here: Reads, account_id: str) -> dict[str, Any]:
     """One account; an id is `<job>:<index>`."""
     return account_view(await here.queries.account(here.tenant, *account_key(account_id)))
-
-
-@router.post("/{account_id}/reveal", response_model=Revealed)
-async def reveal(here: Reveals, account_id: str, key: Key) -> dict[str, Any]:
-    """The password, once; every later call gets 410, but one with the same Idempotency-Key."""
-    job_id, index = account_key(account_id)
-    found = await here.queries.account(here.tenant, job_id, index)
-    try:
-        sealed = await here.queries.reveal(here.tenant, job_id, index, key)
-    except Conflict as error:
-        if found["status"] != "created":
-            raise
-        raise Problem(410, "Not there any more", str(error)) from None
-    password = here.services.sealer.unseal(sealed, here.tenant, tag_of(job_id, index))
-    return {"id": account_id, "username": found["username"], "password": password}

@@ -23,6 +23,7 @@ from botrix.api import (
     jobs,
     keys,
     metrics,
+    passwords,
     sign_in,
     system,
 )
@@ -49,7 +50,19 @@ from botrix.services import Services
 from botrix.settings import Settings
 
 _log = logging.getLogger(__name__)
-_NOUNS = (generate, imports, jobs, accounts, history, system, metrics, sign_in, keys, audit)
+_NOUNS = (
+    generate,
+    imports,
+    jobs,
+    accounts,
+    passwords,
+    history,
+    system,
+    metrics,
+    sign_in,
+    keys,
+    audit,
+)
 
 
 def create_app(

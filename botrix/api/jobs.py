@@ -77,13 +77,13 @@ async def rows(
 @router.post("/{job_id}/cancel", response_model=JobView, status_code=202)
 async def cancel(here: Operates, job_id: str, key: Key) -> dict[str, Any]:
     """Create no more accounts of this job; those under way are still finished."""
-    return job_view(await here.queries.cancel(here.tenant, job_id, key))
+    return job_view(await here.queries.cancel(here.tenant, job_id, here.who.actor, key))
 
 
 @router.post("/{job_id}/retry", response_model=JobView, status_code=202)
 async def retry(here: Operates, job_id: str, key: Key) -> dict[str, Any]:
     """Try just the failed accounts of a failed job again."""
-    view = job_view(await here.queries.retry(here.tenant, job_id, key))
+    view = job_view(await here.queries.retry(here.tenant, job_id, here.who.actor, key))
     await here.submitting.opened_again(job_id)
     return view
 

@@ -19,6 +19,7 @@ from botrix.errors import (
     BotrixError,
     Conflict,
     DirectoryError,
+    Gone,
     InvalidInput,
     LedgerDown,
     LineDown,
@@ -30,6 +31,7 @@ _log = logging.getLogger(__name__)
 _STATUS: list[tuple[type[BotrixError], int, str]] = [
     (NotFound, 404, "Not found"),
     (Conflict, 409, "Not in this state"),
+    (Gone, 410, "Not there any more"),
     (InvalidInput, 422, "Cannot be used"),
     (AddressRefused, 422, "Address cannot be used"),
     (DirectoryError, 422, "Directory cannot be used"),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from botrix.model import MAX_ACCOUNTS, AccountStatus, JobStatus, Lane, Role
 
 T = TypeVar("T")
+MAX_EXPORT = 100_000
+_EXPORT = 20_000
+"""Takes about a second, during which SQLite has no other writer, and 30 MB."""
 
 
 class GenerateRequest(BaseModel):
@@ -20,6 +23,16 @@ class GenerateRequest(BaseModel):
     priority: Lane = Lane.NORMAL
     directory: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$", strict=True)] = "local"
     template: Annotated[str, Field(max_length=256, strict=True)] | None = None
+
+
+class ExportRequest(BaseModel):
+    """format: `csv` (in the clear), or `sealed`: the same as an age file for `recipient`, a public
+    key (`age1…`). limit: passwords in this part, at most."""
+
+    model_config = ConfigDict(extra="forbid")
+    format: Literal["csv", "sealed"]
+    recipient: Annotated[str, Field(max_length=100, strict=True)] | None = None
+    limit: Annotated[StrictInt, Field(ge=1, le=MAX_EXPORT)] = _EXPORT
 
 
 class BadRowView(BaseModel):

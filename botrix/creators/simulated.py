@@ -19,9 +19,9 @@ from botrix.model import Outcome, OutcomeKind
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """delay: seconds per call; fail_rate, lose_rate: shares of creates that fail, or that happen
-    without an answer; fail_first: so many creates of each name fail; reject: names with this text
-    are refused; forget: keep no entry (for endless load)."""
+    """delay: seconds per call; fail_rate, lose_rate: shares of creates and new passwords that fail,
+    or that happen without an answer; fail_first: so many creates of each name fail; reject: names
+    with this text are refused; forget: keep no entry (for endless load)."""
 
     delay: float = 0.0
     fail_rate: float = 0.0
@@ -68,7 +68,13 @@ class SimulatedCreator:
         return [self._create(one) for one in wanted]
 
     async def set_password(self, entry_id: str, password: str) -> Outcome:
-        return self._known(entry_id)
+        """Of any entry, since it may be another process that holds it."""
+        await self._pause()
+        if self._faults.fail_rate and self._rng.random() < self._faults.fail_rate:
+            return Outcome(OutcomeKind.RETRY, reason="failed on demand")
+        if self._faults.lose_rate and self._rng.random() < self._faults.lose_rate:
+            return Outcome(OutcomeKind.UNKNOWN, reason="answer lost on demand")
+        return Outcome(OutcomeKind.CREATED, entry_id=entry_id)
 
     async def disable(self, entry_id: str) -> Outcome:
         return self._known(entry_id)

@@ -212,6 +212,8 @@ class SimulatedServer:
         for operation in (await _object(request)).get("Operations", []):
             if operation.get("path") == "active":
                 entry["active"] = operation.get("value")
+            if operation.get("path") == "password":
+                entry["password"] = _digest(entry["id"], str(operation.get("value")))
         return web.json_response(_shown(entry))
 
     async def _delete(self, request: web.Request) -> web.Response:

@@ -1,7 +1,7 @@
 """Cold queries, in SQLAlchemy Core for both databases: what people look at, and what they decide.
 
-Every look-up filters by tenant; another tenant's id is not found. No answer holds a sealed password
-but that of `reveal`, which gives it once.
+Every look-up filters by tenant; another tenant's id is not found. No answer holds a sealed
+password; those leave by passwords.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from botrix.audit import Act, Actor
 from botrix.errors import Conflict, InvalidInput, NotFound
+from botrix.ledger.audit import note_act
 from botrix.ledger.engine import begin, now
 from botrix.ledger.tables import (
     accounts,
@@ -147,7 +149,7 @@ class Queries:
         counted = counted.where(sessions.c.status == "live").group_by(sessions.c.version)
         return {str(row["version"]): int(row["n"]) for row in await self._rows(counted)}
 
-    async def cancel(self, tenant: str, job_id: str, key: str | None = None) -> Row:
+    async def cancel(self, tenant: str, job_id: str, actor: Actor, key: str | None = None) -> Row:
         """What was not planned yet is cancelled here; the dispatcher sweeps what was."""
         left = jobs.c.count - jobs.c.next_index
         async with self._begin() as db:
@@ -165,9 +167,11 @@ class Queries:
             end = {"status": "cancelled", "due_at": None, "finished_at": now()}
             await db.execute(done.values(**end, look_at=now()))
             await _note(db, tenant, job_id, Happening.CANCEL)
-            return await self._job(db, tenant, job_id)
+            found = await self._job(db, tenant, job_id)
+            await note_act(db, Act("job.cancel", job_id, "", tenant), actor)
+            return found
 
-    async def retry(self, tenant: str, job_id: str, key: str | None = None) -> Row:
+    async def retry(self, tenant: str, job_id: str, actor: Actor, key: str | None = None) -> Row:
         """Opens just the failed accounts of a failed job again, with all their tries."""
         async with self._begin() as db:
             job = await self._locked(db, tenant, job_id)
@@ -187,40 +191,14 @@ class Queries:
                 sa.update(accounts).where(*failed).values(**again, not_before=0, updated_at=now())
             )
             change = {"status": "running", "failed": 0, "due_at": 0, "finished_at": None}
-            change |= {"look_at": None, "looked_at": None}
+            change |= {"look_at": None, "looked_at": None, "exported_at": None}
             await db.execute(
                 sa.update(jobs).where(jobs.c.id == job_id).values(**change, updated_at=now())
             )
             await _note(db, tenant, job_id, Happening.RETRY)
-            return await self._job(db, tenant, job_id)
-
-    async def reveal(self, tenant: str, job_id: str, index: int, key: str | None = None) -> bytes:
-        """The sealed password, once; of many calls at a time one gets it. Else raises Conflict.
-        With a key, a call whose answer was lost may be said again with the same key."""
-        await self.account(tenant, job_id, index)
-        open_one = (
-            accounts.c.status == "created",
-            accounts.c.revealed_at.is_(None),
-            accounts.c.sealed.is_not(None),
-        )
-        query = (
-            sa.update(accounts)
-            .where(*_one(tenant, job_id, index), *open_one)
-            .values(revealed_at=now())
-            .returning(accounts.c.sealed)
-        )
-        async with self._begin() as db:
-            if await _first_use(db, tenant, key, f"reveal:{job_id}:{index}", job_id):
-                row = (await db.execute(query)).first()
-                if row is None and key is not None:  # who was refused has not used the key
-                    await db.execute(_forget(tenant, key))
-            else:
-                again = sa.select(accounts.c.sealed).where(*_one(tenant, job_id, index))
-                row = (await db.execute(again)).first()
-            why = None if row and row[0] else await _unrevealed(db, tenant, job_id, index)
-        if why is not None or row is None:
-            raise Conflict(why)
-        return bytes(row[0])
+            found = await self._job(db, tenant, job_id)
+            await note_act(db, Act("job.retry", job_id, "", tenant), actor)
+            return found
 
     async def history(
         self, tenant: str, job_id: str, index: int | None, after: int, limit: int
@@ -281,17 +259,6 @@ def _one(tenant: str, job_id: str, index: int) -> tuple[sa.ColumnElement[bool], 
     )
 
 
-async def _unrevealed(db: AsyncConnection, tenant: str, job_id: str, index: int) -> str:
-    """Why there is no password."""
-    asked = (accounts.c.status, accounts.c.revealed_at, accounts.c.sealed.is_(None).label("erased"))
-    found = (await db.execute(sa.select(*asked).where(*_one(tenant, job_id, index)))).first()
-    if found is None or found.status != "created":
-        return f"{job_id}:{index} is no account yet, or none any more; there is no password"
-    if found.revealed_at is not None and not found.erased:
-        return f"the password of {job_id}:{index} was revealed before; reset it to have another"
-    return f"the password of {job_id}:{index} was erased, as its time was over; reset it"
-
-
 async def _first_use(
     db: AsyncConnection, tenant: str, key: str | None, fingerprint: str, job_id: str
 ) -> bool:
@@ -314,9 +281,3 @@ async def _first_use(
 async def _note(db: AsyncConnection, tenant: str, job_id: str, what: Happening) -> None:
     values = {"tenant_id": tenant, "job_id": job_id, "what": what.value}
     await db.execute(sa.insert(history).values(**values, at=now()))
-
-
-def _forget(tenant: str, key: str) -> sa.Delete:
-    return sa.delete(idempotency_keys).where(
-        idempotency_keys.c.tenant_id == tenant, idempotency_keys.c.key == key
-    )

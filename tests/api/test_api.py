@@ -115,19 +115,6 @@ async def test_a_strict_roster_is_all_or_nothing(system: System) -> None:
     assert system.rows("SELECT count(*) FROM accounts") == [(0,)]
 
 
-async def test_of_two_hundred_reveals_one_gets_it(system: System) -> None:
-    await system.worker()
-    job = await system.final(await system.generate())
-
-    async def reveal() -> int:
-        async with system.http.post(f"/api/accounts/{job['id']}:0/reveal") as answer:
-            await answer.read()
-            return answer.status
-
-    statuses = await asyncio.gather(*(reveal() for _ in range(200)))
-    assert sorted(statuses) == [200] + [410] * 199
-
-
 async def test_pages_follow_each_other(system: System) -> None:
     made = [await system.generate() for _ in range(5)]
     found: list[str] = []
@@ -151,16 +138,6 @@ async def test_a_key_makes_an_action_happen_once(system: System) -> None:
     assert said["status"] == "completed"
     await system.post(f"/api/jobs/{job}/cancel", {}, 422, **{"Idempotency-Key": "again"})
     await system.post(f"/api/jobs/{job}/retry", {}, 409, **{"Idempotency-Key": "other"})
-
-
-async def test_a_reveal_whose_answer_was_lost_can_be_said_again(system: System) -> None:
-    await system.worker()
-    job = (await system.final(await system.generate(1)))["id"]
-    path, key = f"/api/accounts/{job}:0/reveal", {"Idempotency-Key": "k"}
-    first = await system.post(path, {}, 200, **key)
-    assert await system.post(path, {}, 200, **key) == first
-    await system.post(path, {}, 410)
-    await system.post(path, {}, 410, **{"Idempotency-Key": "another"})
 
 
 async def test_the_description_refers_to_nothing_that_is_not_in_it(system: System) -> None:

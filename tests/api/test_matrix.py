@@ -32,6 +32,8 @@ _MORE_THAN_READ = {
     "POST /api/accounts/generate": Scope.SUBMIT,
     "POST /api/accounts/import": Scope.SUBMIT,
     "POST /api/accounts/{account_id}/reveal": Scope.REVEAL,
+    "POST /api/accounts/{account_id}/reset": Scope.REVEAL,
+    "POST /api/jobs/{job_id}/export": Scope.REVEAL,
     "POST /api/jobs/{job_id}/cancel": Scope.OPERATE,
     "POST /api/jobs/{job_id}/retry": Scope.OPERATE,
     "GET /api/keys": Scope.ADMIN,

@@ -35,7 +35,7 @@ class Evidence:
     jobs, accounts, sessions, changes: rows of the ledger, as `changes.read` gives them.
     entries: of the directory; calls: its own log, in order; foreign: what others had put there.
     directories: the names under which the ledger knows that directory (none: all jobs are there).
-    reveals: account ("job:idx"), userName, status, logs_in; key where one was sent.
+    reveals: account ("job:idx"), userName, status, logs_in.
     secrets: what nobody may see; surfaces: what people can see, by name.
     health: worker_id, dead_for, ttl, present. limits: tries, renames (of one lease), rate.
     """

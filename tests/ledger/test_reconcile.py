@@ -16,6 +16,7 @@ from botrix.ledger.tables import jobs
 from botrix.model import AccountStatus, JobStatus, NewJob, Person
 from botrix.services import open_ledger
 from tests.ledger.test_verbs import placed, plan, result
+from tests.servers.keys import CONSOLE
 
 
 @pytest_asyncio.fixture
@@ -110,7 +111,7 @@ async def test_a_retry_comes_before_a_late_finding(ledger: Ledger, queries: Quer
     job = await ledger.look_again("s1", 0.0)
     assert job is not None
     first, _ = await ledger.provisional("j", -1, 10)
-    await queries.retry("default", "j")
+    await queries.retry("default", "j", CONSOLE)
     assert (await ledger.landed("s1", [Found(first)])).accepted == 0
     await ledger.looked_again("s1", job, done=True)
     assert not [n for n in await _told(queries, "j") if n == (None, "looked again")]
@@ -119,7 +120,7 @@ async def test_a_retry_comes_before_a_late_finding(ledger: Ledger, queries: Quer
 async def test_what_landed_though_cancelled_is_removed(ledger: Ledger, queries: Queries) -> None:
     asked = await placed(ledger, NewJob("j", 5))
     one, two = (await ledger.claim("s1", [asked], Room(2), plan)).accounts
-    await queries.cancel("default", "j")
+    await queries.cancel("default", "j", CONSOLE)
     back = [result(a, AccountStatus.PLANNED) for a in (one, two)]
     (job,) = (await ledger.record("s1", back)).jobs
     assert (job.status, job.cancelled) == (JobStatus.CANCELLED, 5)

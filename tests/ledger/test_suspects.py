@@ -14,6 +14,7 @@ from botrix.ledger.queries import Queries
 from botrix.model import AccountStatus, JobStatus, NewJob
 from botrix.services import open_ledger
 from tests.ledger.test_verbs import plan, result
+from tests.servers.keys import CONSOLE
 
 
 @pytest_asyncio.fixture
@@ -76,7 +77,7 @@ async def test_the_third_loss_sets_it_aside_and_spares_its_neighbour(
     try:
         account = await queries.account("default", "j", 0)
         assert (account["status"], account["reason"], account["tries"]) == ("failed", "poison", 0)
-        await queries.retry("default", "j")
+        await queries.retry("default", "j", CONSOLE)
     finally:
         await queries.close()
     (due,) = (await ledger.due(10)).placed  # a retry forgets the crashes as well
@@ -113,7 +114,7 @@ async def test_a_cancelled_suspect_is_only_looked_for(ledger: Ledger, url: str) 
     await _twice_lost(ledger, 1)
     queries = Queries(create_engine(url))
     try:
-        await queries.cancel("default", "j")
+        await queries.cancel("default", "j", CONSOLE)
     finally:
         await queries.close()
     for _ in range(3):

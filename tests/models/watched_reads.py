@@ -19,6 +19,7 @@ from botrix.ledger.ledger import (
 from botrix.model import AccountStatus, JobStatus, Lane, LeasedAccount
 from tests.models.expected import Account, Job
 from tests.models.watched_ledger import WatchedLedger
+from tests.servers.keys import CONSOLE
 
 _DAY = 86_400.0
 _EXACT = 0.01
@@ -165,9 +166,9 @@ class Watched(WatchedLedger):
         job = self.expected.jobs[job_id]
         if job.status not in (JobStatus.PENDING, JobStatus.RUNNING):
             with pytest.raises(Conflict):
-                await self.store.queries.cancel(job.new.tenant_id, job_id)
+                await self.store.queries.cancel(job.new.tenant_id, job_id, CONSOLE)
             return
-        row = await self.store.queries.cancel(job.new.tenant_id, job_id)
+        row = await self.store.queries.cancel(job.new.tenant_id, job_id, CONSOLE)
         job.unplanned += job.new.count - job.next_index
         job.next_index, job.place = job.new.count, None
         job.becomes(JobStatus.CANCELLING)
@@ -179,9 +180,9 @@ class Watched(WatchedLedger):
         job = self.expected.jobs[job_id]
         if job.status is not JobStatus.FAILED:
             with pytest.raises(Conflict):
-                await self.store.queries.retry(job.new.tenant_id, job_id)
+                await self.store.queries.retry(job.new.tenant_id, job_id, CONSOLE)
             return
-        await self.store.queries.retry(job.new.tenant_id, job_id)
+        await self.store.queries.retry(job.new.tenant_id, job_id, CONSOLE)
         job.becomes(JobStatus.RUNNING)
         job.finished_at = job.look_at = job.looked_at = None
         for account in job.accounts.values():
