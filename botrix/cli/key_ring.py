@@ -13,6 +13,7 @@ import click
 
 from botrix import __version__
 from botrix import key_ring as rings
+from botrix.cli.console import console
 from botrix.cli.render import print_rows
 from botrix.errors import BotrixError, Conflict, SettingsError
 from botrix.key_ring import Ring
@@ -53,6 +54,7 @@ def add(as_json: bool) -> None:
     _run(_refuse_older_workers(settings))
     ring = _changed(settings, lambda ring: ring.with_waiting(rings.fresh()))
     made = ring.keys[-1]
+    _run(_noted(settings, "key-ring.add", made.id))
     _say(as_json, {"added": made.id},
          f"key {made.id} was added; give {settings.sealing_key_file} to all hosts, then run: "
          "botrix key-ring rotate")  # fmt: skip
@@ -91,10 +93,25 @@ async def _rotate(settings: Settings, finish: bool, as_json: bool) -> dict[str, 
     await _refuse_older_workers(settings)
     unfinished = finish or bool(settings.sealing_keys) or await _is_unfinished(settings, as_json)
     if not unfinished:
-        _changed(settings, lambda ring: ring.rotated(rings.fresh()))
+        changed = _changed(settings, lambda ring: ring.rotated(rings.fresh()))
+        await _noted(settings, "key-ring.rotate", changed.active.id)
     resealed = await _sealed_anew(settings, as_json)
     active = _ring(settings).active.id
     return {"active": active, "resealed": resealed, "rotated": not unfinished}
+
+
+async def _noted(settings: Settings, what: str, key_id: str) -> None:
+    """After the file was changed: a record that cannot be written must not keep a key in use."""
+    from botrix.audit import Act
+    from botrix.ledger.audit import note_act
+    from botrix.ledger.engine import begin, create_engine
+
+    engine = create_engine(settings.ledger_url)
+    try:
+        async with begin(engine) as db:
+            await note_act(db, Act(what, key_id), console())
+    finally:
+        await engine.dispose()
 
 
 async def _is_unfinished(settings: Settings, as_json: bool) -> bool:
@@ -145,6 +162,8 @@ async def _prune(settings: Settings, as_json: bool) -> list[str]:
         return now.pruned()
 
     rings.change(settings.sealing_key_file, pruned)
+    for key_id in dropped:
+        await _noted(settings, "key-ring.prune", key_id)
     return dropped
 
 

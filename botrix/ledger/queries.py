@@ -120,8 +120,8 @@ class Queries:
         return [{**row, "secrets": sorted(json.loads(row["secrets"]))} for row in rows]
 
     async def add_directory(
-        self, tenant: str, name: str, kind: str, config: str, secrets: str = "{}",
-        policy: str = "{}",
+        self, tenant: str, name: str, kind: str, config: str, actor: Actor, *,
+        secrets: str = "{}", policy: str = "{}",
     ) -> None:  # fmt: skip
         """All JSON but the names; see DirectoryRow. Raises NotFound where there is no such tenant,
         Conflict where the name is in use."""
@@ -132,16 +132,20 @@ class Queries:
                 if not (await db.execute(sa.select(1).where(tenants.c.id == tenant))).first():
                     raise NotFound(f"there is no tenant {tenant!r}; see: botrix tenant list")
                 await db.execute(sa.insert(directories).values(**values, created_at=now()))
+                await note_act(db, Act("directory.add", name, kind, tenant), actor)
         except sa.exc.IntegrityError:
             raise Conflict(f"there is a directory {name!r} already; choose another name") from None
 
-    async def set_secrets(self, tenant: str, name: str, seen: str, secrets: str) -> None:
+    async def set_secrets(
+        self, tenant: str, name: str, seen: str, secrets: str, actor: Actor
+    ) -> None:
         """In place of those that were seen. Raises Conflict where these are others by now."""
         mine = (directories.c.tenant_id == tenant, directories.c.name == name)
         query = sa.update(directories).where(*mine, directories.c.secrets == seen)
         async with self._begin() as db:
             if (await db.execute(query.values(secrets=secrets))).rowcount != 1:
                 raise Conflict(f"the secrets of {name!r} were changed meanwhile; try again")
+            await note_act(db, Act("directory.secret", name, "", tenant), actor)
 
     async def live_workers(self) -> dict[str, int]:
         """How many there are of each version."""

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from msgspec.structs import replace
 
+from botrix.audit import NOBODY
 from botrix.errors import SessionLost
 from botrix.ledger.engine import create_engine
 from botrix.ledger.ledger import Asked, Due, Ledger, Room, Submission, Verdict
@@ -300,7 +301,7 @@ async def test_two_workers_record_the_same_jobs_at_once(ledger: Ledger) -> None:
 
 async def test_a_directory_fills_only_its_share(ledger: Ledger, url: str) -> None:
     queries = Queries(create_engine(url))
-    await queries.add_directory("default", "other", "simulated", "{}")
+    await queries.add_directory("default", "other", "simulated", "{}", NOBODY)
     await queries.close()
     jobs = [await placed(ledger, NewJob(f"slow{n}", 30)) for n in range(3)]
     jobs.append(await placed(ledger, NewJob("quick", 30, directory="other")))
