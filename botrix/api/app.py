@@ -50,6 +50,7 @@ from botrix.services import Services
 from botrix.settings import Settings
 
 _log = logging.getLogger(__name__)
+_A_DAY = 86_400.0
 _NOUNS = (
     generate,
     imports,
@@ -82,7 +83,7 @@ def create_app(
             held = Keys(queries.engine)
             keeper = Doorkeeper(held, first)
             app.state.here = Here(services, queries, held, submitting, keeper, Rate(services.line))
-            sweeping = asyncio.create_task(_sweep_imports(queries))
+            sweeping = asyncio.create_task(_sweep(queries))
             yield
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)
@@ -119,11 +120,14 @@ def _tell(error: BaseException) -> None:
     _log.error("a part failed: %r", error, exc_info=error)
 
 
-async def _sweep_imports(queries: Queries) -> None:
-    """What an API that was killed left half imported is nobody's job, but takes room."""
+async def _sweep(queries: Queries) -> None:
+    """What an API that was killed left half imported is nobody's job, but takes room; so do
+    Idempotency-Keys that are over."""
     while True:
         with contextlib.suppress(LedgerDown):
             await sweep(queries.engine, older_than=3600.0)
+            while await queries.forget_keys(_A_DAY) > 0:
+                pass
         await asyncio.sleep(600.0)
 
 

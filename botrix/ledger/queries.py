@@ -204,6 +204,14 @@ class Queries:
             await note_act(db, Act("job.retry", job_id, "", tenant), actor)
             return found
 
+    async def forget_keys(self, older_than: float, limit: int = 1000) -> int:
+        """Idempotency-Keys that came so many seconds ago; how many there were, at most `limit`."""
+        kept = idempotency_keys
+        old = sa.select(kept.c.tenant_id, kept.c.key).where(kept.c.created_at < now() - older_than)
+        which = sa.tuple_(kept.c.tenant_id, kept.c.key).in_(old.limit(limit))
+        async with self._begin() as db:
+            return (await db.execute(sa.delete(kept).where(which))).rowcount
+
     async def history(
         self, tenant: str, job_id: str, index: int | None, after: int, limit: int
     ) -> list[Row]:

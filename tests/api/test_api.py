@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from tests.servers.system import System
+from tests.servers.system import System, until
 
 _BAD_BODIES: list[tuple[str, int]] = [
     ('{"count": 0}', 422),
@@ -76,6 +76,29 @@ async def test_a_key_makes_one_job(system: System) -> None:
     assert {status for status, _ in answers} == {202}
     assert len({job for _, job in answers}) == 1
     assert (await ask(2))[0] == 422
+
+
+async def test_a_key_is_kept_for_a_day(system: System) -> None:
+    once, kept = {"Idempotency-Key": "old"}, {"Idempotency-Key": "new"}
+    jobs = [
+        (await system.post("/api/accounts/generate", {"count": 1}, 202, **headers))["id"]
+        for headers in (once, kept)
+    ]
+    for key, seconds in (("old", 86_401), ("new", 86_000)):
+        aged = "UPDATE idempotency_keys SET created_at = created_at - ? WHERE key = ? RETURNING key"
+        system.rows(aged, seconds, key)
+    await system.restart_api()
+
+    async def swept() -> bool:
+        return system.rows("SELECT key FROM idempotency_keys") == [("new",)]
+
+    await until(swept, 30, "the old key is forgotten")
+    again = [
+        (await system.post("/api/accounts/generate", {"count": 1}, 202, **headers))["id"]
+        for headers in (once, kept)
+    ]
+    assert again[0] != jobs[0]
+    assert again[1] == jobs[1]
 
 
 async def _import(system: System, body: bytes, **query: str) -> tuple[int, Any]:
