@@ -12,12 +12,14 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
-from botrix.errors import Conflict, NotFound
+from botrix.audit import NOBODY
+from botrix.errors import Conflict, Gone, NotFound
 from botrix.ledger import keeping
 from botrix.ledger.engine import create_engine, now
 from botrix.ledger.imports import sweep
 from botrix.ledger.keeping import DAY, Keeping, Outlived, Rule
 from botrix.ledger.ledger import Ledger
+from botrix.ledger.passwords import Passwords
 from botrix.ledger.queries import Queries
 from botrix.ledger.tables import accounts, bad_rows, history, jobs, tenants
 from botrix.services import open_ledger
@@ -161,22 +163,17 @@ async def test_nothing_fails_where_a_password_was_erased(store: Store) -> None:
     failed = {"status": "failed", "reason": "rejected"}
     await store.change(sa.update(accounts).where(accounts.c.job_id == "bad").values(**failed))
     await _erase(store.ledger, Rule(30, 0))
-    for key in (None, "a key"):
-        with pytest.raises(Conflict, match="was erased"):
-            await store.queries.reveal("default", "j", 0, key)
+    with pytest.raises(Gone, match="was erased, as its time was over"):
+        await Passwords(store.queries.engine).reveal("default", "j", 0, _opened, NOBODY)
     assert (await store.queries.account("default", "j", 0))["revealed_at"] is None
     with pytest.raises(Conflict, match="were erased, so it cannot be retried"):
-        await store.queries.retry("default", "bad", "a key")
+        await store.queries.retry("default", "bad", NOBODY, "a key")
     job = await store.queries.job("default", "bad")
     assert (job["status"], job["failed"], job["erased_at"] is not None) == ("failed", 2, True)
 
 
-async def test_a_reveal_said_again_after_the_erasing_is_refused(store: Store) -> None:
-    await store.job("j", 1)
-    assert await store.queries.reveal("default", "j", 0, "key") == b"sealed"
-    await _erase(store.ledger, Rule(30, 0))
-    with pytest.raises(Conflict, match="was erased"):
-        await store.queries.reveal("default", "j", 0, "key")
+def _opened(_sealed: bytes, _index: int) -> str:
+    raise AssertionError("there is nothing to open")
 
 
 async def test_who_was_opened_again_is_not_touched(store: Store) -> None:
@@ -219,9 +216,11 @@ async def test_half_a_job_is_hidden_and_taken_up_again(store: Store) -> None:
         assert step.accounts == 3
         break
     assert 0 < await store.count(accounts) < 20
-    for ask in (store.queries.job, store.queries.retry, store.queries.cancel):
+    with pytest.raises(NotFound):
+        await store.queries.job("default", "j")
+    for ask in (store.queries.retry, store.queries.cancel):
         with pytest.raises(NotFound):
-            await ask("default", "j")
+            await ask("default", "j", NOBODY)
     assert await store.queries.jobs("default", {}, None, 10) == []
     assert (await store.queries.job_stats("default"))["jobs"] == {}
     assert await _purge(store.ledger, Rule(0, 30)) == {"accounts": 17, "jobs": 1}
