@@ -208,14 +208,16 @@ async def test_a_new_password_logs_in_and_the_old_one_does_not(
         assert await place.logs_in(name, new)
         await system.post(f"/api/accounts/{account}/reveal", {}, 410)
     whats = [line["what"] for line in (await system.get("/api/audit"))["items"]]
-    assert whats == ["account.reveal", "account.reset", "account.reveal"]
+    assert whats == ["job.submit", "account.reveal", "account.reset", "account.reveal"]
 
 
-async def test_any_entry_of_the_simulated_kind_takes_a_password(working: System) -> None:
+async def test_a_new_password_obeys_the_policy_of_its_directory(working: System) -> None:
     account = f"{await created(working)}:0"
     _, old = await _reveal(working, account)
+    working.rows("UPDATE directories SET policy = '{\"length\": 40}' RETURNING name")
     await working.post(f"/api/accounts/{account}/reset", {}, 200)
-    assert (await _reveal(working, account))[1] != old
+    new = (await _reveal(working, account))[1]
+    assert (len(old), len(new)) == (24, 40)
 
 
 async def _changed(server: SimulatedDirectory, times: int = 1) -> None:

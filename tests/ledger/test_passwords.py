@@ -127,9 +127,8 @@ async def test_a_job_is_exported_once_in_parts(
     with pytest.raises(Gone):  # the job was exported; what was set anew is revealed
         await held.export("default", "j", 25, packed, CONSOLE)
     assert (await held.reveal("default", "j", 0, opened, CONSOLE))[1] == "new 0"
-    noted = await rows(
-        held, sa.select(audit.c.what, audit.c.object, audit.c.detail).order_by(audit.c.n)
-    )
+    acts = sa.select(audit.c.what, audit.c.object, audit.c.detail).order_by(audit.c.n)
+    noted = await rows(held, acts.where(audit.c.what != "job.submit"))
     assert noted == [
         ("job.export", "j", "25 accounts, 35 left"),
         ("job.export", "j", "25 accounts, 10 left"),
@@ -240,7 +239,8 @@ async def test_a_key_notes_an_act_once(ledger: Ledger, held: Passwords) -> None:
     queries = Queries(held._engine)
     for _ in range(3):
         await queries.cancel("default", "open", CONSOLE, "k")
-    assert await rows(held, sa.select(audit.c.what)) == [("job.cancel",)]
+    cancelled = sa.select(audit.c.object).where(audit.c.what == "job.cancel")
+    assert await rows(held, cancelled) == [("open",)]
 
 
 async def test_a_retried_job_can_be_exported_again(ledger: Ledger, held: Passwords) -> None:
