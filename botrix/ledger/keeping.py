@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Container, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -61,6 +61,8 @@ class Keeping(Protocol):
     erase takes the sealed passwords of these accounts, those that were changed lately excepted;
     erased notes that the job has none left, False where it has. purge deletes accounts; remove
     deletes what else there is of the job, True once that was all of it.
+    departed tells whether passwords were revealed or exported after these lines of the audit record
+    (of tenants that are not named, in the last two hours), and where the records end now.
     scrub leaves nothing of what was deleted in the log of the database, nor, where its file has
     `most` bytes at most, in that; False: others hold it up. A server sees to that itself."""
 
@@ -79,6 +81,8 @@ class Keeping(Protocol):
     async def purge(self, job: Outlived, indexes: range) -> int | None: ...
 
     async def remove(self, job: Outlived, limit: int) -> bool | None: ...
+
+    async def departed(self, seen: Mapping[str, int]) -> tuple[bool, dict[str, int]]: ...
 
     async def scrub(self, most: int) -> bool: ...
 

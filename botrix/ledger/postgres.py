@@ -203,6 +203,9 @@ class PostgresLedger:
     async def remove(self, job: Outlived, limit: int) -> bool | None:
         return await self._write(lambda db: postgres_keeping.remove(db, job, limit))
 
+    async def departed(self, _: Mapping[str, int]) -> tuple[bool, dict[str, int]]:
+        return False, {}  # there is nothing to scrub
+
     async def scrub(self, most: int) -> bool:
         return True  # its VACUUM does; and no dump holds what is dead
 

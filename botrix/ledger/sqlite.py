@@ -179,6 +179,9 @@ class SqliteLedger:
     async def remove(self, job: Outlived, limit: int) -> bool | None:
         return await self._write(lambda db, now: sqlite_keeping.remove(db, job, limit, now))
 
+    async def departed(self, seen: Mapping[str, int]) -> tuple[bool, dict[str, int]]:
+        return await self._read(lambda db, now: sqlite_keeping.departed(db, seen, now))
+
     async def scrub(self, most: int) -> bool:
         return await self._run(lambda db, _: sqlite_keeping.scrub(db, most), "")
 

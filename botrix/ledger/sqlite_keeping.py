@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Mapping
 
 from botrix.ledger.keeping import DAY, Outlived, Rule
 
@@ -95,6 +97,15 @@ def erased(db: sqlite3.Connection, job: Outlived, now: float) -> bool | None:
     return db.execute(_ERASED, (now, job.job_id, job.finished_at)).rowcount == 1
 
 
+_LATELY = 7200.0
+_DEPARTED = """
+SELECT t.id, t.audit_n, EXISTS (
+  SELECT 1 FROM audit a WHERE a.tenant_id = t.id AND a.n > coalesce(u.value, 0)
+  AND a.what IN ('account.reveal', 'job.export') AND (u.value IS NOT NULL OR a.at > ?2))
+FROM tenants t LEFT JOIN json_each(?1) u ON u.key = t.id
+"""
+
+
 def purge(db: sqlite3.Connection, job: Outlived, indexes: range, now: float) -> int | None:
     if not _hidden(db, job, now):
         return None
@@ -109,6 +120,13 @@ def remove(db: sqlite3.Connection, job: Outlived, limit: int, now: float) -> boo
         return False
     db.execute("DELETE FROM jobs WHERE id = ?", (job.job_id,))
     return True
+
+
+def departed(
+    db: sqlite3.Connection, seen: Mapping[str, int], now: float
+) -> tuple[bool, dict[str, int]]:
+    rows = db.execute(_DEPARTED, (json.dumps(dict(seen)), now - _LATELY)).fetchall()
+    return any(left for _, _, left in rows), {tenant: n for tenant, n, _ in rows}
 
 
 def scrub(db: sqlite3.Connection, most: int) -> bool:

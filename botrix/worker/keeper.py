@@ -1,8 +1,9 @@
 """Erases passwords and purges jobs that were kept long enough: every few minutes, in small batches.
 
-All workers do it, side by side. On SQLite traces stay: in the log until it is truncated, which is
-done afterwards, and once at first, for a keeper may have been killed before; and in the gaps of few
-pages until the file is written anew, which is done once an hour at most, while it is small.
+All workers do it, side by side. On SQLite traces stay, of what was revealed as well: in the log
+until it is truncated, which is done afterwards, and once at first, for a keeper may have been
+killed before; and in the gaps of few pages until the file is written anew, which is done once an
+hour at most, while it is small.
 """
 
 from __future__ import annotations
@@ -36,12 +37,16 @@ class Keeper:
         self._truncated = False
         self._traces = False
         self._anew_from = 0.0
+        self._seen: dict[str, int] = {}
 
     async def tick(self) -> bool:
         done = await self._keep()
         if done:
             self._truncated, self._traces = False, True
             _log.info("kept long enough", extra=dict(done))
+        left, self._seen = await self._ledger.departed(self._seen)
+        if left:
+            self._truncated, self._traces = False, True
         if self._traces and self._clock() >= self._anew_from:
             self._truncated = await keeping.scrubbed(self._ledger, keeping.SMALL)
             self._traces = not self._truncated

@@ -19,6 +19,7 @@ from botrix.ledger.engine import create_engine, now
 from botrix.ledger.imports import sweep
 from botrix.ledger.keeping import DAY, Keeping, Outlived, Rule
 from botrix.ledger.ledger import Ledger
+from botrix.ledger.migrate import upgrade
 from botrix.ledger.passwords import Passwords
 from botrix.ledger.queries import Queries
 from botrix.ledger.tables import accounts, bad_rows, history, jobs, tenants
@@ -269,6 +270,40 @@ async def test_a_keeper_asks_once_an_hour_for_what_it_had_to_leave(store: Store)
     clock += 3601
     await keeper.tick()
     assert await store.sealed() == {}
+
+
+@pytest.mark.suite("SQLite")
+async def test_a_keeper_scrubs_what_was_revealed(tmp_path: Path) -> None:
+    """Pages were split before, so that a copy of it stands in the gap of one."""
+    path = tmp_path / "ledger.sqlite"
+    await asyncio.to_thread(upgrade, f"sqlite:///{path}")
+    store = Store(f"sqlite:///{path}")
+    passwords = Passwords(store.queries.engine)
+
+    def traces() -> int:
+        files = [path, path.with_name(f"{path.name}-wal")]
+        return sum(file.read_bytes().count(b"to-be-revealed") for file in files if file.exists())
+
+    clock = 0.0
+    keeper = Keeper(store.ledger, Rule(0, 0), lambda: clock)
+    try:
+        await store.job("j", 200)
+        await store.change(sa.update(accounts).values(sealed=b"to-be-revealed"))
+        await keeper.tick()
+        assert traces() >= 200
+        for n in range(200):
+            await passwords.reveal("default", "j", n, lambda *_: "password", NOBODY)
+        assert traces() > 0
+        await keeper.tick()
+        assert traces() == 0
+        await keeper.tick()
+        await store.change(sa.update(accounts).values(sealed=b"to-be-revealed", revealed_at=None))
+        await passwords.reveal("default", "j", 0, lambda *_: "password", NOBODY)
+        clock += 3601
+        await keeper.tick()
+        assert traces() == 199
+    finally:
+        await store.close()
 
 
 @pytest.mark.suite("SQLite")
