@@ -9,12 +9,16 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
+from pathlib import Path
 
 from botrix import journal
 from botrix.plain import escaped
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "taskName"}
+
+_CALLS = 6
 
 
 class JsonLines(logging.Formatter):
@@ -60,7 +64,16 @@ def _more(record: logging.LogRecord) -> dict[str, object]:
     more = {name: value for name, value in vars(record).items() if name not in _PLAIN}
     if record.exc_info and record.exc_info[1] is not None:
         more["error"] = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
+        if where := _where(record.exc_info[1]):
+            more["where"] = where
     return more
+
+
+def _where(error: BaseException) -> str:
+    """The last calls that led to it, the innermost first; no values, and nothing of the user's."""
+    frames = traceback.extract_tb(error.__traceback__)[-_CALLS:]
+    shown = (f"{Path(one.filename).name}:{one.lineno} {one.name}" for one in reversed(frames))
+    return " < ".join(shown)
 
 
 def set_up(level: str, journal_stream: str = "") -> None:

@@ -133,3 +133,22 @@ def test_a_watchdog_of_another_process_is_not_ours() -> None:
     own = {"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}
     assert Settings.read(own).watchdog == 30.0
     assert Settings.read({**own, "WATCHDOG_PID": "1"}).watchdog == 0.0
+
+
+def test_an_error_tells_where_it_came_from() -> None:
+    def inner(secret: str) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    record = logging.makeLogRecord({"msg": "failed", "levelname": "ERROR"})
+    try:
+        inner("s3cret")
+    except RuntimeError as error:
+        record.exc_info = (RuntimeError, error, error.__traceback__)
+    line = JsonLines().format(record)
+    said = json.loads(line)["where"].split(" < ")
+    assert [one.partition(" ")[2] for one in said] == [
+        "inner",
+        "test_an_error_tells_where_it_came_from",
+    ]
+    assert said[0].startswith("test_log.py:")
+    assert "s3cret" not in line
