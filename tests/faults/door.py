@@ -73,7 +73,7 @@ def _by_description(world: World, seed: int) -> None:
 
 @asynccontextmanager
 async def _with_a_void(site: Site) -> AsyncIterator[World]:
-    world = World(site.folder, site.rng, ledger_url=await site.ledger_url())
+    world = World(site.folder, site.rng, ledger_url=await site.ledger_url(), keyed=False)
     async with running(world):
         world.system.add_directory(_VOID, kind="simulated", forget=True)
         yield world

@@ -24,6 +24,7 @@ import aiohttp
 from redis.exceptions import RedisError
 
 from botrix import key_ring
+from botrix.keys import new_key
 from botrix.ledger.tables import metadata
 from tests.faults import changes
 from tests.faults.evidence import Evidence
@@ -61,12 +62,19 @@ class World:
         workers: int = 2,
         quirks: dict[str, Any] | None = None,
         environ: dict[str, str] | None = None,
+        keyed: bool = True,
     ) -> None:
+        """keyed: whether the API wants a key of every client."""
         self.folder = folder
         self.rng = rng
         self.log = folder / "log"
         env = {**SHORT_LEASES, **(environ or {})}
+        key = new_key().text if keyed else ""
+        if keyed:
+            (folder / "key").write_text(key)
+            env["BOTRIX_API_KEY_FILE"] = str(folder / "key")
         self.system = System(folder / "data", env, ledger_url, redis_url, self.log)
+        self.system.key = key
         self.directory = SimulatedDirectory(folder)
         self.directory_url: str | None = None  # of a proxy before it, if there is one
         self.quirks = {"delay": 0.01, **(quirks or {})}
@@ -75,7 +83,7 @@ class World:
         self.raw: list[dict[str, Any]] = []
         self.ended: dict[str, float] = {}
         self.errors: list[str] = []
-        self.canaries: list[str] = []
+        self.canaries = [key]
         self.extras: dict[str, Any] = {}
         self.marks: dict[str, int] = {}
         self._numbers = iter(range(1, 1 << 30))

@@ -59,6 +59,7 @@ class System:
         self.url = f"http://127.0.0.1:{self.settings.port}"
         self.workers: dict[str, Process] = {}
         self._http: aiohttp.ClientSession | None = None
+        self.key = ""  # of the API, which `http` sends
         self.prefix: tuple[str, ...] = ()  # of a worker's command, such as strace
         self.redis = look_at(self.settings.redis_url)
 
@@ -67,7 +68,8 @@ class System:
         self.connect()
 
     def connect(self) -> None:
-        self._http = aiohttp.ClientSession(self.url)
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else None
+        self._http = aiohttp.ClientSession(self.url, headers=headers)
 
     async def answers(self, path: str) -> bool:
         """Whether the API answers this with 200."""
