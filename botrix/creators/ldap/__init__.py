@@ -1,0 +1,1 @@
+"""The `ldap` directory: escaping.py keeps names apart from the syntax of filters and DNs."""
