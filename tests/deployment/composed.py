@@ -62,7 +62,8 @@ class Composed:
     async def up(self, *more: str) -> float:
         """Seconds until everything that stays is healthy."""
         began = time.monotonic()
-        await asyncio.to_thread(self.compose, *more, "up", "-d", "--no-build")
+        waiting = ["--wait"] if self._command[:2] == ["docker", "compose"] else []
+        await asyncio.to_thread(self.compose, *more, "up", "-d", "--no-build", *waiting)
         await until(self.healthy, 120, "every service is healthy")
         self.key = self.inside("api", "cat /run/secrets/door/api_key").strip()
         return time.monotonic() - began
