@@ -81,19 +81,10 @@ class _Ledger:
 
 @pytest.fixture
 def ledger(folder: Path, authority: Authority) -> Any:
-    binaries = postgres.of_the_machine()
-    if binaries is None:
-        pytest.skip(_NO_TLS)
-    certificate, key = authority.issue("ledger", "127.0.0.1")
-    postgres.own_files(certificate.parent)
-    (folder / "pg").mkdir(mode=0o755)
-    server = PostgresServer(folder / "pg", binaries=binaries)
-    server.settings = {"ssl": "on", "ssl_cert_file": str(certificate), "ssl_key_file": str(key)}
-    try:
-        server.start()
+    with postgres.by_tls(folder, authority) as server:
+        if server is None:
+            pytest.skip(_NO_TLS)
         yield _Ledger(server, authority)
-    finally:
-        server.stop()
 
 
 @pytest.mark.parametrize("_", [pytest.param("tls", marks=redises.needed("TLS"))])

@@ -17,7 +17,6 @@ import pytest
 
 from tests.servers import postgres, redises
 from tests.servers.certificates import Authority, shared_folder
-from tests.servers.postgres import PostgresServer
 from tests.servers.system import free_port
 
 _PAGE = Path(__file__).parents[1] / "deployment" / "stores.md"
@@ -103,17 +102,10 @@ async def test_the_commands_on_the_line(folder: Path, suite: str) -> None:
 
 
 async def test_the_command_on_the_ledger(folder: Path) -> None:
-    binaries = postgres.of_the_machine()
-    if binaries is None:
-        pytest.skip("the guide to TLS of the ledger was NOT tried: no PostgreSQL with TLS here")
     authority = Authority(shared_folder(folder))
-    certificate, key = authority.issue("ledger", "127.0.0.1")
-    postgres.own_files(certificate.parent)
-    (folder / "pg").mkdir(mode=0o755)
-    server = PostgresServer(folder / "pg", binaries=binaries)
-    server.settings = {"ssl": "on", "ssl_cert_file": str(certificate), "ssl_key_file": str(key)}
-    try:
-        server.start()
+    with postgres.by_tls(folder, authority) as server:
+        if server is None:
+            pytest.skip("the guide to TLS of the ledger was NOT tried: no PostgreSQL with TLS here")
         url = await server.empty_database()
         _, commands = _commands()
         assert len(commands) == 1
@@ -121,5 +113,3 @@ async def test_the_command_on_the_ledger(folder: Path) -> None:
         here = here.replace("/etc/botrix/ledger-ca.pem", str(authority.file))
         assert here.count("127.0.0.1") == here.count(str(authority.file)) == 1
         await _run([here], folder)
-    finally:
-        server.stop()

@@ -21,6 +21,7 @@ from typing import Any
 import asyncpg
 
 from botrix.ledger.migrate import upgrade
+from tests.servers.certificates import Authority
 from tests.servers.system import free_port
 
 _ROOT = os.geteuid() == 0 if hasattr(os, "geteuid") else False
@@ -146,6 +147,26 @@ def postgres_server(
             yield server
         finally:
             server.stop()
+
+
+@contextlib.contextmanager
+def by_tls(folder: Path, authority: Authority) -> Iterator[PostgresServer | None]:
+    """One that shows a certificate of this authority; None where the machine has none that can (the
+    binaries of the wheel cannot)."""
+    binaries = of_the_machine()
+    if binaries is None:
+        yield None
+        return
+    certificate, key = authority.issue("ledger", "127.0.0.1")
+    own_files(certificate.parent)
+    (folder / "pg").mkdir(mode=0o755)
+    server = PostgresServer(folder / "pg", binaries=binaries)
+    server.settings = {"ssl": "on", "ssl_cert_file": str(certificate), "ssl_key_file": str(key)}
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 def of_the_machine() -> Path | None:
