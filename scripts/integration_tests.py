@@ -78,8 +78,11 @@ class Embedded:
 class Composed:
     """The services of docker-compose.yml, as a project of their own."""
 
-    def __init__(self, folder: Path, programs: Programs, compose: Sequence[str]) -> None:
+    def __init__(
+        self, folder: Path, programs: Programs, compose: Sequence[str], *, build: bool
+    ) -> None:
         self._key, self._programs = folder / "api_key", programs
+        self._build = "--build" if build else "--no-build"
         self._compose = (*compose, "-p", PROJECT)
         self.name = f"containers, by {' '.join(compose)}"
         self.url = ""
@@ -88,7 +91,7 @@ class Composed:
         self._environ = {**os.environ, "BOTRIX_PORT": str(_free_port())}
 
     def start(self) -> None:
-        self._run("up", "-d", "--build", within=_LONG)
+        self._run("up", "-d", self._build, within=_LONG)
         self.url = f"http://{self._run('port', 'api', '8080').strip()}"
 
     def ready(self) -> bool:
@@ -224,11 +227,13 @@ class IntegrationRun:
         """Containers where there is an engine that answers."""
         if self._options.no_docker or not shutil.which("docker") or not self._answers("info"):
             return Embedded(self._folder, python)
-        if self._answers("compose", "version"):
-            return Composed(self._folder, self._programs, ("docker", "compose"))
-        if shutil.which("docker-compose"):
-            return Composed(self._folder, self._programs, ("docker-compose",))
-        return Embedded(self._folder, python)
+        command = ("docker", "compose") if self._answers("compose", "version") else None
+        if command is None and shutil.which("docker-compose"):
+            command = ("docker-compose",)
+        if command is None:
+            return Embedded(self._folder, python)
+        build = not self._options.no_build
+        return Composed(self._folder, self._programs, command, build=build)
 
     def _answers(self, *question: str) -> bool:
         try:
@@ -317,6 +322,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--verbose", action="store_true", help="show all that is said")
     made.add_argument(
         "--no-docker", action="store_true", help="embedded, also where there is Docker"
+    )
+    made.add_argument(
+        "--no-build", action="store_true", help="take the images as they are, not built anew"
     )
     made.add_argument("--json", action="store_true", help="the summary for programs, on stdout")
     made.add_argument(

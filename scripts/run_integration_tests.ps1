@@ -14,6 +14,8 @@ Leave the services running.
 Show all that is said.
 .PARAMETER NoDocker
 Embedded services, also where there is Docker. They need Linux.
+.PARAMETER NoBuild
+Take the images as they are, not built anew.
 .PARAMETER Json
 The summary for programs, on standard output.
 .PARAMETER Only
@@ -26,6 +28,7 @@ param(
     [switch]$KeepAlive,
     [switch]$Verbose,
     [switch]$NoDocker,
+    [switch]$NoBuild,
     [switch]$Json,
     [string]$Only,
     [string]$Logs
@@ -40,6 +43,7 @@ $options = @()
 if ($KeepAlive) { $options += '--keep-alive' }
 if ($Verbose) { $options += '--verbose' }
 if ($NoDocker) { $options += '--no-docker' }
+if ($NoBuild) { $options += '--no-build' }
 if ($Json) { $options += '--json' }
 if ($Only) { $options += "--only=$Only" }
 if ($Logs) { $options += "--logs=$Logs" }
