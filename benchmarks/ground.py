@@ -30,6 +30,8 @@ from botrix.services import open_ledger
 from botrix.settings import Settings
 from tests.servers.postgres import PostgresServer
 
+_ACTOR = Actor("benchmark", "here")
+
 
 class Ground:
     """settings: of this ground. Workers are ended with it, by pid."""
@@ -46,8 +48,8 @@ class Ground:
     async def directory(self, tenant: str = "default", **faults: Any) -> None:
         """Named `noop`, of kind simulated; the tenant is made, too."""
         if tenant != "default":
-            await Tenants(self.queries.engine).create(tenant, {}, Actor("benchmark", "here"))
-        await self.queries.add_directory(tenant, "noop", "simulated", json.dumps(faults))
+            await Tenants(self.queries.engine).create(tenant, {}, _ACTOR)
+        await self.queries.add_directory(tenant, "noop", "simulated", json.dumps(faults), _ACTOR)
 
     async def submit(
         self, jobs: int, count: int, tenant: str = "default", name: str = "bench"
