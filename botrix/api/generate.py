@@ -14,8 +14,8 @@ from botrix.api.problems import Problem
 from botrix.api.schemas import GenerateRequest, JobView, job_view
 from botrix.errors import InvalidInput
 from botrix.identity import check_template
+from botrix.ledger.idempotency import KEY_WAS_USED
 from botrix.ledger.ledger import Submission, Submitted
-from botrix.ledger.queries import KEY_WAS_USED
 from botrix.model import NewJob
 
 router = APIRouter(tags=["accounts"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from hashlib import sha256
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -36,11 +37,11 @@ _FILE: dict[int | str, dict[str, Any]] = {
 
 @router.post("/api/accounts/{account_id}/reveal", response_model=Revealed)
 async def reveal(here: Reveals, account_id: str, key: Key) -> dict[str, Any]:
-    """The password, once: it is erased here as it leaves, and every later call gets 410. An
-    Idempotency-Key is accepted and changes nothing. If the answer was lost, reset the account."""
+    """The password, once: it is erased here as it leaves, and every later call gets 410, whatever
+    Idempotency-Key came along. If the answer was lost, reset the account."""
     job_id, index = account_key(account_id)
     username, password = await _held(here).reveal(
-        here.tenant, job_id, index, _opened(here, job_id), here.who.actor
+        here.tenant, job_id, index, _opened(here, job_id), here.who.actor, key
     )
     return {"id": account_id, "username": username, "password": password}
 
@@ -55,11 +56,13 @@ async def reset(here: Reveals, account_id: str, key: Key) -> dict[str, Any]:
     creator = await here.services.directories.creator(here.tenant, job["directory"])
     within = here.services.settings.request_timeout + _SETTLED
     over = time.monotonic() + within
-    taken = await _held(here).begin_reset(here.tenant, job_id, index, within)
+    taken = await _held(here).begin_reset(here.tenant, job_id, index, within, key)
+    if taken is None:
+        return account_view(await here.queries.account(here.tenant, job_id, index))
     password = policy.new()
     outcome = await _set(creator, taken.entry_id, password, over)
     if outcome.kind is OutcomeKind.CREATED:
-        await _keep(here, taken, password, over)
+        await _keep(here, taken, password, over, key)
         return account_view(await here.queries.account(here.tenant, job_id, index))
     if outcome.kind is OutcomeKind.UNKNOWN:  # it may land yet, so that nobody else may set one now
         raise _unclear(taken, outcome, over)
@@ -92,7 +95,10 @@ async def export(request: Request, here: Reveals, job_id: str, key: Key) -> Resp
         content = as_csv(_line(row, opened) for row in rows)
         return content if recipient is None else sealed_for(recipient, content)
 
-    part = await _held(here).export(here.tenant, job_id, asked.limit, packed, here.who.actor)
+    mark = sha256(asked.model_dump_json().encode()).hexdigest()
+    part = await _held(here).export(
+        here.tenant, job_id, asked.limit, packed, here.who.actor, key, mark
+    )
     name, kind = f"{job_id}.csv", "text/csv; charset=utf-8"
     if recipient is not None:
         name, kind = f"{name}.age", "application/octet-stream"
@@ -125,11 +131,11 @@ async def _set(creator: Creator, entry_id: str, password: str, over: float) -> O
         return Outcome(OutcomeKind.UNKNOWN, reason="no answer in time")
 
 
-async def _keep(here: Here, taken: Taken, password: str, over: float) -> None:
+async def _keep(here: Here, taken: Taken, password: str, over: float, key: str | None) -> None:
     tag = tag_of(taken.job_id, taken.idx)
     sealed = here.services.sealer.seal(password, taken.tenant_id, tag)
     try:
-        await _held(here).finish_reset(taken, sealed, here.who.actor)
+        await _held(here).finish_reset(taken, sealed, here.who.actor, key)
     except LedgerDown:
         raise Problem(
             503,

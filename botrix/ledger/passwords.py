@@ -19,6 +19,7 @@ from botrix.audit import Act, Actor
 from botrix.errors import Conflict, Gone, NotFound
 from botrix.ledger.audit import note_act
 from botrix.ledger.engine import begin, now
+from botrix.ledger.idempotency import first_use, was_used
 from botrix.ledger.tables import accounts, jobs
 from botrix.model import FINAL_JOB, AccountStatus
 
@@ -62,30 +63,39 @@ class Passwords:
         self._engine = engine
 
     async def reveal(
-        self, tenant: str, job_id: str, index: int, opened: Opened, actor: Actor
-    ) -> tuple[str, str]:
+        self, tenant: str, job_id: str, index: int, opened: Opened, actor: Actor,
+        key: str | None = None,
+    ) -> tuple[str, str]:  # fmt: skip
         """User name and password; of many calls at a time one gets it. Raises Conflict, or Gone
         where it has left before. What `opened` raises leaves all as it was."""
         account_id = f"{job_id}:{index}"
         async with begin(self._engine) as db:
             row = await _locked(db, tenant, job_id, index)
+            first = await first_use(db, tenant, key, f"reveal:{account_id}", job_id)
             if row["revealed_at"] is not None or row["sealed"] is None:
                 how = "erased, as its time was over" if row["revealed_at"] is None else "revealed"
                 raise Gone(
                     f"the password of {account_id} was {how}; if the answer was lost, set a new "
                     f"one: POST /api/accounts/{account_id}/reset"
                 )
+            if not first:
+                raise Gone(f"{account_id} was revealed with this Idempotency-Key; choose a new one")
             password = opened(bytes(row["sealed"]), index)
             await db.execute(sa.update(accounts).where(*_one(job_id, index)).values(**_ERASED))
             await note_act(db, Act("account.reveal", account_id, "", tenant), actor)
         return row["username"], password
 
-    async def begin_reset(self, tenant: str, job_id: str, index: int, within: float) -> Taken:
-        """Takes the account for `within` seconds; then another reset may take it over. Raises
-        Conflict where one has it, or where the password is still there to be revealed."""
+    async def begin_reset(
+        self, tenant: str, job_id: str, index: int, within: float, key: str | None = None
+    ) -> Taken | None:
+        """Takes the account for `within` seconds; then another reset may take it over. None: it was
+        reset with this key before. Raises Conflict where another has it, or where the password is
+        still there to be revealed."""
         account_id = f"{job_id}:{index}"
         async with begin(self._engine) as db:
             row = await _locked(db, tenant, job_id, index)
+            if key is not None and await was_used(db, tenant, key, f"reset:{account_id}"):
+                return None
             if row["revealed_at"] is None and row["sealed"] is not None:
                 raise Conflict(
                     f"the password of {account_id} was not revealed yet; do so: "
@@ -98,7 +108,9 @@ class Passwords:
             at = (await db.execute(taken.returning(accounts.c.resetting_at))).scalar_one()
         return Taken(tenant, job_id, index, row["entry_id"] or "", at)
 
-    async def finish_reset(self, taken: Taken, sealed: bytes, actor: Actor) -> None:
+    async def finish_reset(
+        self, taken: Taken, sealed: bytes, actor: Actor, key: str | None = None
+    ) -> None:
         """Keeps the new password, which can be revealed once. Raises Conflict where another reset
         took over."""
         account_id = f"{taken.job_id}:{taken.idx}"
@@ -111,6 +123,7 @@ class Passwords:
                 raise Conflict(
                     f"another reset of {account_id} took over; its password counts, not this one"
                 )
+            await first_use(db, taken.tenant_id, key, f"reset:{account_id}", taken.job_id)
             await note_act(db, Act("account.reset", account_id, "", taken.tenant_id), actor)
 
     async def leave_reset(self, taken: Taken) -> None:
@@ -120,12 +133,16 @@ class Passwords:
 
     async def export(
         self, tenant: str, job_id: str, most: int, packed: Callable[[list[Row]], bytes],
-        actor: Actor,
+        actor: Actor, key: str | None = None, fingerprint: str = "",
     ) -> Part:  # fmt: skip
         """Those of a final job that were never revealed, `most` of them at a time; packed: makes
-        the file, in a thread. Raises Conflict, or Gone where none is left."""
+        the file, in a thread. Raises Conflict, or Gone where none is left, or where this part left
+        with the same key before."""
         async with begin(self._engine) as db:
+            first = await first_use(db, tenant, key, f"export:{job_id}:{fingerprint}", job_id)
             await _require_exportable(db, tenant, job_id)
+            if not first:
+                raise Gone("this part left with the same Idempotency-Key; choose a new one")
             mine = (accounts.c.job_id == job_id, *_UNREVEALED)
             columns = (accounts.c[name] for name in ("idx", *_PERSON, "sealed"))
             query = sa.select(*columns).where(*mine).order_by(accounts.c.idx).limit(most)

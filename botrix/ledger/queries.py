@@ -12,13 +12,13 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from botrix.audit import Act, Actor
-from botrix.errors import Conflict, InvalidInput, NotFound
+from botrix.errors import Conflict, NotFound
 from botrix.ledger.audit import note_act
 from botrix.ledger.engine import begin, now
+from botrix.ledger.idempotency import first_use
 from botrix.ledger.tables import (
     accounts,
     bad_rows,
@@ -32,7 +32,6 @@ from botrix.ledger.tables import (
 from botrix.model import Happening
 
 Row = dict[str, Any]
-KEY_WAS_USED = "this Idempotency-Key came with another request; choose a new key"
 _HIDDEN = ("next_index", "due_at", "not_before", "importing", "look_at", "looked_at")
 _PROVISIONAL = sa.and_(jobs.c.look_at.is_not(None), jobs.c.looked_at.is_(None))
 _JOB = [*(c for c in jobs.c if c.name not in _HIDDEN), _PROVISIONAL.label("provisional")]
@@ -158,7 +157,7 @@ class Queries:
         left = jobs.c.count - jobs.c.next_index
         async with self._begin() as db:
             job = await self._locked(db, tenant, job_id)
-            if not await _first_use(db, tenant, key, f"cancel:{job_id}", job_id):
+            if not await first_use(db, tenant, key, f"cancel:{job_id}", job_id):
                 return await self._job(db, tenant, job_id)
             if job["status"] not in ("pending", "running"):
                 raise Conflict(
@@ -179,7 +178,7 @@ class Queries:
         """Opens just the failed accounts of a failed job again, with all their tries."""
         async with self._begin() as db:
             job = await self._locked(db, tenant, job_id)
-            if not await _first_use(db, tenant, key, f"retry:{job_id}", job_id):
+            if not await first_use(db, tenant, key, f"retry:{job_id}", job_id):
                 return await self._job(db, tenant, job_id)
             if job["status"] != "failed":
                 raise Conflict(f"job {job_id} is {job['status']}; only a failed job can be retried")
@@ -269,25 +268,6 @@ def _one(tenant: str, job_id: str, index: int) -> tuple[sa.ColumnElement[bool], 
         accounts.c.job_id == job_id,
         accounts.c.idx == index,
     )
-
-
-async def _first_use(
-    db: AsyncConnection, tenant: str, key: str | None, fingerprint: str, job_id: str
-) -> bool:
-    """Whether the caller is to act. False: the same was asked with this key before. Raises
-    InvalidInput where the key came with something else."""
-    if key is None:
-        return True
-    mine = (idempotency_keys.c.tenant_id == tenant, idempotency_keys.c.key == key)
-    insert = postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert
-    values = {"tenant_id": tenant, "key": key, "fingerprint": fingerprint, "job_id": job_id}
-    entered = insert(idempotency_keys).values(**values, created_at=now()).on_conflict_do_nothing()
-    if (await db.execute(entered)).rowcount == 1:
-        return True
-    before = await db.execute(sa.select(idempotency_keys.c.fingerprint).where(*mine))
-    if before.scalar_one() != fingerprint:
-        raise InvalidInput(KEY_WAS_USED)
-    return False
 
 
 async def _note(db: AsyncConnection, tenant: str, job_id: str, what: Happening) -> None:

@@ -87,6 +87,30 @@ async def test_a_key_makes_no_second_reveal(working: System) -> None:
     assert "/reset" in said["detail"]
 
 
+async def test_a_key_is_for_one_request(working: System) -> None:
+    """With another request it is refused; said again, it resets and exports nothing anew."""
+    job = await created(working, 2)
+    base, key = f"/api/accounts/{job}", {"Idempotency-Key": "k"}
+    await working.post(f"{base}:0/reveal", {}, 200, **key)
+    for path in (f"{base}:1/reveal", f"{base}:0/reset"):
+        await working.post(path, {}, 422, **key)
+    await working.post(f"/api/jobs/{job}/export", {"format": "csv"}, 422, **key)
+    other = {"Idempotency-Key": "other"}
+    for _ in range(2):
+        await working.post(f"{base}:0/reset", {}, 200, **other)
+    resets = "SELECT count(*) FROM audit WHERE what = 'account.reset'"
+    assert working.rows(resets) == [(1,)]
+    await working.post(f"{base}:0/reveal", {}, 200)
+    for _ in range(2):
+        await working.post(f"{base}:0/reset", {}, 200, **other)
+    assert working.rows(resets) == [(1,)]
+    part, third = f"/api/jobs/{job}/export", {"Idempotency-Key": "third"}
+    async with working.http.post(part, json={"format": "csv"}, headers=third) as answer:
+        assert answer.status == 200
+    await working.post(part, {"format": "csv"}, 410, **third)
+    await working.post(part, {"format": "csv", "limit": 5}, 422, **third)
+
+
 async def test_reveals_and_exports_never_give_the_same(working: System) -> None:
     count = 120
     job = await created(working, count)
