@@ -10,12 +10,32 @@ down_revision = None
 
 
 def upgrade() -> None:
+    _counters()
+    _directories()
+    _idempotency_keys()
+    _jobs()
+    _sessions()
+    _accounts()
+    _bad_rows()
+    if op.get_bind().dialect.name == 'postgresql':
+        op.execute("CREATE SEQUENCE place_sequence")
+    op.execute("INSERT INTO counters (name, value) VALUES ('place', 0)")
+    op.execute(
+        sa.text("INSERT INTO directories (name, kind, created_at) VALUES ('local', 'local', :now)")
+        .bindparams(now=time.time())
+    )
+
+
+def _counters() -> None:
     op.create_table('counters',
     sa.Column('name', sa.Text(), nullable=False),
     sa.Column('value', sa.BigInteger(), nullable=False),
     sa.Column('tenant_id', sa.Text(), server_default='default', nullable=False),
     sa.PrimaryKeyConstraint('name', name=op.f('pk_counters'))
     )
+
+
+def _directories() -> None:
     op.create_table('directories',
     sa.Column('tenant_id', sa.Text(), server_default='default', nullable=False),
     sa.Column('name', sa.Text(), nullable=False),
@@ -26,6 +46,9 @@ def upgrade() -> None:
     sa.Column('created_at', sa.Double(), nullable=False),
     sa.PrimaryKeyConstraint('tenant_id', 'name', name=op.f('pk_directories'))
     )
+
+
+def _idempotency_keys() -> None:
     op.create_table('idempotency_keys',
     sa.Column('tenant_id', sa.Text(), server_default='default', nullable=False),
     sa.Column('key', sa.Text(), nullable=False),
@@ -35,6 +58,9 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('tenant_id', 'key', name=op.f('pk_idempotency_keys'))
     )
     op.create_index('ix_idempotency_age', 'idempotency_keys', ['created_at'], unique=False)
+
+
+def _jobs() -> None:
     op.create_table('jobs',
     sa.Column('id', sa.Text(), nullable=False),
     sa.Column('tenant_id', sa.Text(), server_default='default', nullable=False),
@@ -74,6 +100,9 @@ def upgrade() -> None:
     op.create_index('ix_jobs_due', 'jobs', ['due_at'], unique=False, sqlite_where=sa.text('due_at IS NOT NULL'), postgresql_where=sa.text('due_at IS NOT NULL'))
     op.create_index('ix_jobs_line', 'jobs', ['lane', 'place'], unique=False, sqlite_where=sa.text('place IS NOT NULL'), postgresql_where=sa.text('place IS NOT NULL'))
     op.create_index('ix_jobs_tenant', 'jobs', ['tenant_id', 'created_at', 'id'], unique=False)
+
+
+def _sessions() -> None:
     op.create_table('sessions',
     sa.Column('id', sa.Text(), nullable=False),
     sa.Column('tenant_id', sa.Text(), server_default='default', nullable=False),
@@ -90,6 +119,9 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_sessions'))
     )
     op.create_index('ix_sessions_status', 'sessions', ['status', 'ended_at'], unique=False)
+
+
+def _accounts() -> None:
     op.create_table('accounts',
     sa.Column('job_id', sa.Text(), nullable=False),
     sa.Column('idx', sa.Integer(), nullable=False),
@@ -121,6 +153,13 @@ def upgrade() -> None:
     )
     op.create_index('ix_accounts_open', 'accounts', ['job_id', 'not_before', 'idx'], unique=False, sqlite_where=sa.text("status IN ('planned', 'unsure')"), postgresql_where=sa.text("status IN ('planned', 'unsure')"))
     op.create_index('ix_accounts_session', 'accounts', ['session_id'], unique=False, sqlite_where=sa.text('session_id IS NOT NULL'), postgresql_where=sa.text('session_id IS NOT NULL'))
+    op.create_index(
+        'uq_accounts_roster_name', 'accounts', ['job_id', sa.text('lower(username)')], unique=True,
+        sqlite_where=sa.text('"row" IS NOT NULL'), postgresql_where=sa.text('"row" IS NOT NULL'),
+    )
+
+
+def _bad_rows() -> None:
     op.create_table('bad_rows',
     sa.Column('job_id', sa.Text(), nullable=False),
     sa.Column('row', sa.Integer(), nullable=False),
@@ -128,15 +167,4 @@ def upgrade() -> None:
     sa.Column('reason', sa.Text(), nullable=False),
     sa.ForeignKeyConstraint(['job_id'], ['jobs.id'], ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('job_id', 'row', name=op.f('pk_bad_rows'))
-    )
-    op.create_index(
-        'uq_accounts_roster_name', 'accounts', ['job_id', sa.text('lower(username)')], unique=True,
-        sqlite_where=sa.text('"row" IS NOT NULL'), postgresql_where=sa.text('"row" IS NOT NULL'),
-    )
-    if op.get_bind().dialect.name == 'postgresql':
-        op.execute("CREATE SEQUENCE place_sequence")
-    op.execute("INSERT INTO counters (name, value) VALUES ('place', 0)")
-    op.execute(
-        sa.text("INSERT INTO directories (name, kind, created_at) VALUES ('local', 'local', :now)")
-        .bindparams(now=time.time())
     )

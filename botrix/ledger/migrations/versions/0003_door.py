@@ -14,6 +14,17 @@ _ROLES = "role IN ('reader', 'submitter', 'revealer', 'operator', 'admin')"
 
 
 def upgrade() -> None:
+    _tenants()
+    _keys()
+    _sign_ins()
+    _audit()
+    _jobs_and_accounts()
+    for name in ("secrets", "policy"):
+        op.add_column("directories", sa.Column(name, sa.Text(), server_default="{}", nullable=False))
+    _enter_tenants()
+
+
+def _tenants() -> None:
     op.create_table(
         "tenants",
         sa.Column("id", sa.Text(), nullable=False),
@@ -30,6 +41,9 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_tenants"),
     )
+
+
+def _keys() -> None:
     op.create_table(
         "keys",
         sa.Column("id", sa.Text(), nullable=False),
@@ -46,6 +60,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_keys"),
     )
     op.create_index("ix_keys_tenant", "keys", ["tenant_id"])
+
+
+def _sign_ins() -> None:
     op.create_table(
         "sign_ins",
         sa.Column("digest", sa.Text(), nullable=False),
@@ -57,6 +74,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", name="pk_sign_ins"),
     )
     op.create_index("ix_sign_ins_age", "sign_ins", ["expires_at"])
+
+
+def _audit() -> None:
     op.create_table(
         "audit",
         sa.Column("tenant_id", sa.Text(), nullable=False),
@@ -71,14 +91,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "n", name="pk_audit"),
     )
     _append_only()
+
+
+def _jobs_and_accounts() -> None:
     op.add_column("jobs", sa.Column("exported_at", sa.Double()))
     op.add_column("jobs", sa.Column("erased_at", sa.Double()))
     _partial("ix_jobs_open", ["tenant_id"], _OPEN)
     _partial("ix_jobs_waiting", ["tenant_id", "lane", "place"], _WAITING)
     _partial("ix_jobs_kept", ["finished_at"], _KEPT)
     op.add_column("accounts", sa.Column("resetting_at", sa.Double()))
-    for name in ("secrets", "policy"):
-        op.add_column("directories", sa.Column(name, sa.Text(), server_default="{}", nullable=False))
+
+
+def _enter_tenants() -> None:
     op.execute(
         sa.text(
             "INSERT INTO tenants (id, created_at) SELECT t.id, :now FROM"
