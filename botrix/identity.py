@@ -158,6 +158,8 @@ class Planner:
             known.given_name,
             known.family_name,
             known.display_name or full_name or username,
+            known.groups,
+            known.attributes,
         )
 
     def _email(self, username: str) -> str:

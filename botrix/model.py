@@ -160,19 +160,35 @@ class Happening(StrEnum):
     LOOKED = "looked again"
 
 
+ATTRIBUTES = (
+    "title",
+    "phone",
+    "employee_number",
+    "department",
+    "division",
+    "organization",
+    "cost_center",
+    "manager",
+)
+"""What may be said of a person besides names and e-mail. manager: a user name."""
+
+
 def tag_of(job_id: str, index: int) -> str:
     """The ownership mark that an account carries at the directory."""
     return f"botrix:{job_id}:{index}"
 
 
 class Person(msgspec.Struct, frozen=True, gc=False):
-    """Who an account is for, before it has a password: decided once, then stored."""
+    """Who an account is for, before it has a password: decided once, then stored. attributes: by
+    the names of ATTRIBUTES, what a roster said besides; groups: to be a member of."""
 
     username: str
     email: str
     given_name: str
     family_name: str
     display_name: str
+    groups: tuple[str, ...] = ()
+    attributes: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -364,7 +364,8 @@ def _row(number: int, cells: dict[str, str]) -> Row:
             raise _RowError(f"{name} is empty; fill it in, or give a display_name")
     if known.get("email") and not _is_address(known["email"]):
         raise _RowError("email is not an address; write it as name@domain")
-    person = Person(*(known.get(name, "") for name in _PERSON_FIELDS))
+    username, email, given, family, shown = (known.get(name, "") for name in _PERSON_FIELDS)
+    person = Person(username, email, given, family, shown)
     return Row(number, person, password or None)
 
 

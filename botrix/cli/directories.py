@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,9 @@ from botrix.cli.render import print_rows
 from botrix.errors import BotrixError
 from botrix.model import DEFAULT_TENANT
 from botrix.settings import Settings
+
+if TYPE_CHECKING:
+    from botrix.creators.creator import Check
 
 _tenant = click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose it is.")
 
@@ -25,7 +29,7 @@ def directory() -> None:
 
 @directory.command("add")
 @click.argument("name")
-@click.option("--kind", required=True, help="local, scim or simulated.")
+@click.option("--kind", required=True, help="local, scim, ldap …: a wrong one lists them.")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A setting of the kind.")
 @click.option(
     "--secret", "secrets", multiple=True, metavar="NAME",
@@ -78,10 +82,21 @@ def list_(as_json: bool, tenant: str) -> None:
 @_tenant
 def check(name: str, as_json: bool, tenant: str) -> None:
     """Look whether a directory can be used; exit status 1 where it cannot."""
-    usable, notes = _run(_check(tenant, name))
-    print_rows([{"directory": name, "usable": usable, "notes": "; ".join(notes)}],
-               ("directory", "usable", "notes"), as_json)  # fmt: skip
-    raise SystemExit(0 if usable else 1)
+    found = _run(_check(tenant, name))
+    if as_json:
+        click.echo(json.dumps({"directory": name, **asdict(found)}, indent=2, ensure_ascii=False))
+    else:
+        _print_check(name, found)
+    raise SystemExit(0 if found.usable else 1)
+
+
+def _print_check(name: str, found: Check) -> None:
+    click.echo(f"{name} can be used" if found.usable else f"{name} cannot be used: {found.problem}")
+    for line in found.can:
+        click.echo(f"  can     {line}")
+    for deviation in found.deviations:
+        click.echo(f"  wrong   {deviation.what}")
+        click.echo(f"    so    {deviation.so}")
 
 
 def _pair(text: str) -> tuple[str, Any]:
@@ -122,14 +137,12 @@ def _run(work: Any) -> Any:
 async def _add(
     tenant: str, name: str, kind: str, config: dict[str, Any], rules: dict[str, Any]
 ) -> None:
-    from botrix.creators import KINDS, check_policy, check_secrets, open_creator
-    from botrix.errors import InvalidInput
+    from botrix.creators import check_policy, check_secrets, load, open_creator
     from botrix.ledger.engine import create_engine
     from botrix.ledger.queries import Queries
     from botrix.passwords import checked
 
-    if kind not in KINDS:
-        raise InvalidInput(f"there is no kind {kind!r}; choose one of: {', '.join(KINDS)}")
+    load(kind)
     policy = checked(rules)
     check_policy(kind, policy)
     plain, secrets = _parted(config)
@@ -196,10 +209,9 @@ async def _list(tenant: str) -> list[dict[str, Any]]:
         await queries.close()
 
 
-async def _check(tenant: str, name: str) -> tuple[bool, tuple[str, ...]]:
+async def _check(tenant: str, name: str) -> Check:
     from botrix.services import Services
 
     async with Services(Settings.read()) as services:
         creator = await services.directories.creator(tenant, name)
-        answer = await creator.check()
-    return answer.usable, answer.notes
+        return await creator.check()

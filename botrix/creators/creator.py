@@ -1,19 +1,21 @@
 """The interface of a creator: the code for one kind of directory.
 
 Every verb takes many accounts at once and answers for each, in order; none of them raises for what
-a directory says. To add a kind: write a module beside this one, name it in `botrix.creators.KINDS`,
-and add it to the suite in tests/creators/.
+a directory says. To add a kind: write a module that is a `Kind`, beside this one and named in
+`botrix.creators.OWN`, or in another package and named by an entry point (docs/creators.md); and add
+it to the suite in tests/creators/.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
+from botrix.creators.gate import Gate
 from botrix.model import Outcome, Person
 
 
@@ -64,16 +66,40 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """An entry that is ours, and the groups that it is to be in."""
+
+    entry_id: str
+    username: str
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """What a directory does otherwise than is to be expected, and what is done about it here."""
+
+    what: str
+    so: str
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
-    """Whether a directory can be used, what it can do, and what it does wrong."""
+    """Whether a directory can be used; if not, `problem` says why and what to do. can: what it can
+    do, a line each."""
 
     usable: bool
-    notes: tuple[str, ...] = ()
+    can: tuple[str, ...] = ()
+    deviations: tuple[Deviation, ...] = ()
+    problem: str = ""
 
 
 class Creator(Protocol):
     """unique_key: the attribute whose uniqueness the directory enforces.
-    batch: accounts per call; concurrency: calls at once."""
+    batch: accounts per call; concurrency: calls at once, if the gate lets them through.
+
+    `create` need not see to groups: `join` follows it, for those that were created or adopted. It
+    may be asked again for what is done already. An account that wants a group which there is not
+    should be rejected by `create` with the reason "no such group", before it exists."""
 
     kind: str
     unique_key: str
@@ -86,6 +112,8 @@ class Creator(Protocol):
 
     async def create(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]: ...
 
+    async def join(self, members: Sequence[Member]) -> Sequence[Outcome]: ...
+
     async def set_password(self, entry_id: str, password: str) -> Outcome: ...
 
     async def disable(self, entry_id: str) -> Outcome: ...
@@ -93,3 +121,17 @@ class Creator(Protocol):
     async def delete(self, entry_id: str) -> Outcome: ...
 
     async def close(self) -> None: ...
+
+
+class Kind(Protocol):
+    """The module of a kind. SEALED: the settings that may come sealed, as a `Secret`.
+    DEMANDS_A_CHANGE: whether it can honour `Wanted.must_change`. GATED: whether its requests go
+    through the gate, so that `concurrency` and `rate` are settings of it."""
+
+    SEALED: tuple[str, ...]
+    DEMANDS_A_CHANGE: bool
+    GATED: bool
+
+    async def open_creator(
+        self, config: Mapping[str, Any], timeout: float, gate: Gate
+    ) -> Creator: ...

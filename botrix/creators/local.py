@@ -22,7 +22,8 @@ from typing import Any, TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
-from botrix.creators.creator import Check, Sighting, Wanted, Whose
+from botrix.creators.creator import Check, Member, Sighting, Wanted, Whose
+from botrix.creators.gate import Gate
 from botrix.errors import DirectoryError
 from botrix.model import Outcome, OutcomeKind
 
@@ -44,6 +45,17 @@ CREATE TABLE IF NOT EXISTS entries (
   must_change INTEGER NOT NULL DEFAULT 0
 ) STRICT
 """
+_MEMBERS = """
+CREATE TABLE IF NOT EXISTS members (
+  group_name TEXT NOT NULL,
+  entry_id TEXT NOT NULL REFERENCES entries ON DELETE CASCADE,
+  PRIMARY KEY (group_name, entry_id)
+) STRICT, WITHOUT ROWID
+"""
+_JOIN = "INSERT INTO members (group_name, entry_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
+SEALED: tuple[str, ...] = ()
+DEMANDS_A_CHANGE = True
+GATED = False
 _INSERT = (
     "INSERT INTO entries (entry_id, username_key, username, tag, email, given_name, family_name,"
     " display_name, password_hash, created_at, must_change)"
@@ -52,7 +64,7 @@ _INSERT = (
 )
 
 
-async def open_creator(config: Mapping[str, Any], timeout: float) -> LocalCreator:
+async def open_creator(config: Mapping[str, Any], timeout: float, gate: Gate) -> LocalCreator:
     """config: {"path": file}. Makes the file where there is none."""
     unknown = set(config) - {"path"}
     if unknown or "path" not in config:
@@ -89,7 +101,8 @@ class LocalCreator:
 
     async def check(self) -> Check:
         n = await self._run(lambda db: db.execute("SELECT count(*) FROM entries").fetchone()[0])
-        return Check(True, (f"{n} entries in {self._path}", "refuses a second account of a name"))
+        can = f"{n} entries in {self._path}", "refuses a second account of a name", "keeps groups"
+        return Check(True, can)
 
     async def find(self, wanted: Sequence[Wanted]) -> Sequence[Sighting]:
         try:
@@ -108,6 +121,16 @@ class LocalCreator:
             return [Outcome(OutcomeKind.UNKNOWN, reason="directory", detail=str(error))] * len(
                 wanted
             )
+
+    async def join(self, members: Sequence[Member]) -> Sequence[Outcome]:
+        """A group is there once somebody is in it."""
+        rows = [(group, one.entry_id) for one in members for group in one.groups]
+        try:
+            await self._run(lambda db: db.executemany(_JOIN, rows))
+        except sqlite3.Error as error:
+            unknown = Outcome(OutcomeKind.UNKNOWN, reason="directory", detail=str(error))
+            return [unknown] * len(members)
+        return [Outcome(OutcomeKind.CREATED, one.entry_id) for one in members]
 
     async def set_password(self, entry_id: str, password: str) -> Outcome:
         loop = asyncio.get_running_loop()
@@ -158,6 +181,7 @@ class LocalCreator:
             db = sqlite3.connect(self._path, isolation_level=None, timeout=self._timeout)
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA foreign_keys = ON")
             self._db = db
         return self._db
 
@@ -169,6 +193,7 @@ class LocalCreator:
 def _make(db: sqlite3.Connection) -> None:
     """The table, with what an earlier release did not give it yet."""
     db.execute(_SCHEMA)
+    db.execute(_MEMBERS)
     if "must_change" not in {row[1] for row in db.execute("PRAGMA table_info(entries)")}:
         db.execute("ALTER TABLE entries ADD COLUMN must_change INTEGER NOT NULL DEFAULT 0")
 

@@ -12,9 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from botrix.creators.creator import Check, Sighting, Wanted, Whose
+from botrix.creators.creator import Check, Member, Sighting, Wanted, Whose
+from botrix.creators.gate import Gate
 from botrix.errors import DirectoryError
 from botrix.model import Outcome, OutcomeKind
+
+SEALED: tuple[str, ...] = ()
+DEMANDS_A_CHANGE = True
+GATED = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class Faults:
     concurrency: int = 4
 
 
-async def open_creator(config: Mapping[str, Any], timeout: float) -> SimulatedCreator:
+async def open_creator(config: Mapping[str, Any], timeout: float, gate: Gate) -> SimulatedCreator:
     """config: the fields of Faults; `timeout` is of no use here."""
     unknown = set(config) - {f.name for f in fields(Faults)}
     if unknown:
@@ -54,6 +59,7 @@ class SimulatedCreator:
         self.concurrency = faults.concurrency
         self._rng = random.Random(faults.seed)  # noqa: S311  a fault is no secret
         self.entries: dict[str, str] = {}
+        self.groups: dict[str, set[str]] = {}
         self._tried: Counter[str] = Counter()
 
     async def check(self) -> Check:
@@ -66,6 +72,13 @@ class SimulatedCreator:
     async def create(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]:
         await self._pause()
         return [self._create(one) for one in wanted]
+
+    async def join(self, members: Sequence[Member]) -> Sequence[Outcome]:
+        await self._pause()
+        for one in members:
+            for group in one.groups:
+                self.groups.setdefault(group, set()).add(one.entry_id)
+        return [Outcome(OutcomeKind.CREATED, one.entry_id) for one in members]
 
     async def set_password(self, entry_id: str, password: str) -> Outcome:
         """Of any entry, since it may be another process that holds it."""

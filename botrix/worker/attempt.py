@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from botrix.creators.creator import Creator, Sighting, Wanted, Whose
+from botrix.creators.creator import Creator, Member, Sighting, Wanted, Whose
 from botrix.model import LeasedAccount, Outcome, OutcomeKind
 
 NAME_TAKEN = "name taken"
@@ -30,6 +30,7 @@ async def attempt(
         return [outcome or _NOT_SURE for outcome in outcomes]
     await _create_the_rest(creator, wanted, outcomes)
     await _look_again(creator, wanted, outcomes)
+    await _join_groups(creator, wanted, outcomes)
     return [outcome or Outcome(OutcomeKind.UNKNOWN, reason="no answer") for outcome in outcomes]
 
 
@@ -77,6 +78,25 @@ async def _look_again(
             # Refused as a duplicate that nobody can see yet: the directory is catching up.
             outcomes[i] = Outcome(
                 OutcomeKind.UNKNOWN, None, "not visible yet", before.detail, counted=False
+            )
+
+
+async def _join_groups(
+    creator: Creator, wanted: Sequence[Wanted], outcomes: list[Outcome | None]
+) -> None:
+    """Of what is ours now. Who is not in his groups yet is found, and put into them, later."""
+    members: dict[int, Member] = {}
+    for i, (one, outcome) in enumerate(zip(wanted, outcomes, strict=True)):
+        if one.person.groups and outcome is not None and outcome.kind is OutcomeKind.CREATED:
+            person = one.person
+            members[i] = Member(outcome.entry_id or "", person.username, person.groups)
+    if not members:
+        return
+    joined = await creator.join(list(members.values()))
+    for i, outcome in zip(members, joined, strict=True):
+        if outcome.kind is not OutcomeKind.CREATED:
+            outcomes[i] = msgspec.structs.replace(
+                outcome, kind=OutcomeKind.UNKNOWN, reason=f"not in its groups: {outcome.reason}"
             )
 
 

@@ -68,6 +68,7 @@ async def _start(server: str, folder: Path, stack: AsyncExitStack) -> str:
         real = RealScim()
         stack.push_async_callback(real.stop)
         await real.begin()
+        await real.ask("POST", "/Groups", {"displayName": "staff"})
         return real.url
     simulated = SimulatedDirectory(folder)
     stack.push_async_callback(simulated.stop)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from msgspec.structs import replace
 
-from botrix.creators.creator import Creator, Wanted, Whose
+from botrix.creators.creator import Creator, Member, Wanted, Whose
 from botrix.model import OutcomeKind, Person
 
 
@@ -17,7 +18,7 @@ def wanted(name: str, tag: str = "botrix:job:0") -> Wanted:
 async def test_it_says_that_it_can_be_used(creator: Creator) -> None:
     check = await creator.check()
     assert check.usable, check
-    assert check.notes
+    assert check.can
 
 
 async def test_what_is_created_is_found_as_ours(creator: Creator) -> None:
@@ -70,6 +71,15 @@ async def test_an_entry_is_changed_and_deleted(creator: Creator) -> None:
     assert sighting.whose is Whose.NOBODY
     for gone in (creator.delete(outcome.entry_id), creator.disable(outcome.entry_id)):
         assert (await gone).kind is OutcomeKind.REJECTED
+
+
+async def test_an_entry_is_put_into_its_groups_again_and_again(creator: Creator) -> None:
+    if any("no groups" in one.what for one in (await creator.check()).deviations):
+        pytest.skip("this directory has no groups")
+    (outcome,) = await creator.create([wanted("ann")])
+    member = Member(outcome.entry_id or "", "ann", ("staff",))
+    for _ in range(2):
+        assert [o.kind for o in await creator.join([member])] == [OutcomeKind.CREATED]
 
 
 async def test_a_full_batch(creator: Creator) -> None:

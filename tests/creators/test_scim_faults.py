@@ -40,8 +40,8 @@ async def once(creator: Creator, wanted: Wanted = WANTED, **more: Any) -> Outcom
         ({"do": "redirect"}, UNKNOWN, "no clear answer", True),
         ({"do": "409"}, UNKNOWN, "not visible yet", False),
         ({"do": "429"}, RETRY, "too many requests", False),
-        ({"do": "401"}, RETRY, "credentials refused", True),
-        ({"do": "403"}, RETRY, "credentials refused", True),
+        ({"do": "401"}, RETRY, "credentials refused", False),
+        ({"do": "403"}, RETRY, "credentials refused", False),
         ({"do": "400"}, REJECTED, "rejected", True),
         ({"do": "413"}, REJECTED, "rejected", True),
     ],
@@ -166,7 +166,7 @@ async def test_a_server_that_is_away_costs_no_try(token_file: str) -> None:
         assert (outcome.kind, outcome.counted) == (RETRY, False)
         check = await creator.check()
     assert not check.usable
-    assert "no connection" in check.notes[0]
+    assert "no connection" in check.problem
 
 
 async def test_a_wrong_token_is_told_by_the_check(
@@ -176,7 +176,7 @@ async def test_a_wrong_token_is_told_by_the_check(
     async with opened("scim", {"url": directory.url, "token_env": "MY_TOKEN"}) as creator:
         check = await creator.check()
     assert not check.usable
-    assert "token" in check.notes[0]
+    assert "token" in check.problem
 
 
 async def test_no_answer_shows_the_password(directory: SimulatedDirectory, token_file: str) -> None:

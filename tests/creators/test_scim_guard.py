@@ -18,8 +18,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from botrix import guard
 from botrix.addresses import Reach, check_url
-from botrix.creators.scim.http import ScimHttp
-from botrix.creators.scim.settings import ScimSettings
+from botrix.creators.gate import Gate
+from botrix.creators.web.http import Http
+from botrix.creators.web.settings import WebSettings
 from botrix.guard import PinnedResolver
 from tests.creators.conftest import opened
 from tests.creators.test_scim_faults import once
@@ -76,9 +77,9 @@ def connected(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return tried
 
 
-def asking(url: str, names: Names) -> ScimHttp:
+def asking(url: str, names: Names) -> Http:
     target = check_url(url, Reach(allow_http=True))
-    return ScimHttp(ScimSettings(url, target, "t"), 2.0, names)
+    return Http(WebSettings(url, target, "Bearer t"), 2.0, Gate(), look_up=names)
 
 
 async def test_a_name_that_is_rebound_is_refused(connected: list[str]) -> None:
@@ -162,7 +163,7 @@ async def test_no_redirect_is_followed(token_file: str, place: str) -> None:
         ):
             check = await creator.check()
         assert not check.usable
-        assert "HTTP 307" in check.notes[0]
+        assert "HTTP 307" in check.problem
         assert len(server.asked) == 2
         assert elsewhere.asked == []
 

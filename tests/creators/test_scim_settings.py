@@ -9,8 +9,8 @@ import pytest
 from botrix.creators import open_creator
 from botrix.creators.creator import Secret
 from botrix.creators.scim import answers
-from botrix.creators.scim.answers import Answer
 from botrix.creators.scim.settings import read
+from botrix.creators.web.answer import Answer
 from botrix.errors import DirectoryError
 
 
@@ -33,7 +33,7 @@ from botrix.errors import DirectoryError
         ({"url": "https://x/v2", "networks": "10.0.0.0/8"}, "must be a list"),
         ({"url": "https://x/v2", "networks": ["0.0.0.0/0"]}, "too wide"),
         ({"url": "https://x/v2", "allow_http": "no"}, "true or false"),
-        ({"url": "https://x/v2", "password": "t"}, "token_env"),
+        ({"url": "https://x/v2", "password": "t"}, "in the clear"),
         ({"url": "https://x/v2", "colour": 1}, "'colour'"),
         ({"url": "https://x/v2", "concurrency": 0}, "1 to 256"),
         ({"url": "https://x/v2", "concurrency": True}, "1 to 256"),
@@ -55,14 +55,14 @@ async def test_settings_that_cannot_be_used(config: dict[str, Any], told: str) -
 def test_the_token_is_read_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "abc\n")
     settings = read({"url": "https://x/v2/", "token_env": "MY_TOKEN"})
-    assert (settings.token, settings.url) == ("abc", "https://x/v2")
+    assert (settings.authorization, settings.url) == ("Bearer abc", "https://x/v2")
     assert "abc" not in repr(settings)
 
 
 def test_a_sealed_token_is_used_and_not_shown() -> None:
     config = {"url": "https://x/v2", "token": Secret("abc")}
     settings = read(config)
-    assert settings.token == "abc"
+    assert settings.authorization == "Bearer abc"
     assert "abc" not in f"{settings!r} {config!r} {config['token']}"
 
 
@@ -84,4 +84,4 @@ def test_a_repeated_password_is_taken_out() -> None:
      b"[" * 100_000],
 )  # fmt: skip
 def test_a_list_that_is_none(body: bytes) -> None:
-    assert Answer(200, body).rows() is None
+    assert answers.rows(Answer(200, body)) is None

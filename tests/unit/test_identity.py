@@ -28,8 +28,8 @@ def planner() -> Planner:
 
 
 def known(**fields: str) -> Person:
-    empty = dict.fromkeys(Person.__slots__, "")
-    return Person(**{**empty, **fields})
+    names = ("username", "email", "given_name", "family_name", "display_name")
+    return Person(**{**dict.fromkeys(names, ""), **fields})
 
 
 def refusal(act: Callable[[], None]) -> str:

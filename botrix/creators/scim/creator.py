@@ -15,32 +15,37 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from botrix.creators.creator import Check, Sighting, Wanted, Whose
+from botrix.creators.creator import Check, Deviation, Member, Sighting, Wanted, Whose
+from botrix.creators.gate import Gate
 from botrix.creators.scim import answers, settings
-from botrix.creators.scim.http import ScimHttp
 from botrix.creators.scim.listing import Listing, unsure
+from botrix.creators.web.answer import CREDENTIALS, changed
+from botrix.creators.web.http import Http
 from botrix.model import Outcome, OutcomeKind
 
 _USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 _PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+_MEDIA = "application/scim+json"
+SEALED = ("token",)
+DEMANDS_A_CHANGE = False
+GATED = True
 _NO_ID = Outcome(OutcomeKind.UNKNOWN, None, "no usable id", "the directory gave no usable id")
 
 
-async def open_creator(config: Mapping[str, Any], timeout: float) -> ScimCreator:
-    """config: see ScimSettings. Raises DirectoryError for settings that cannot be used."""
-    given = settings.read(config)
-    return ScimCreator(ScimHttp(given, timeout), given.concurrency)
+async def open_creator(config: Mapping[str, Any], timeout: float, gate: Gate) -> ScimCreator:
+    """config: see settings.py. Raises DirectoryError for settings that cannot be used."""
+    return ScimCreator(Http(settings.read(config), timeout, gate, _MEDIA))
 
 
 class ScimCreator:
-    """Two batches at a time share `concurrency` connections, so that none of them lies idle."""
+    """See above."""
 
     kind = "scim"
     unique_key = "userName"
+    batch = 8
+    concurrency = 16
 
-    def __init__(self, http: ScimHttp, concurrency: int) -> None:
-        self.batch = concurrency
-        self.concurrency = 2
+    def __init__(self, http: Http) -> None:
         self._http = http
         self._listing = Listing(http)
         self._filters: bool | None = None
@@ -51,16 +56,21 @@ class ScimCreator:
         """Asks for the configuration, then whether the filter works."""
         said = await self._http.ask("GET", "/ServiceProviderConfig")
         if said.status in (401, 403):
-            return Check(False, (answers.CREDENTIALS,))
+            return Check(False, problem=CREDENTIALS)
         listed = await self._http.ask("GET", "/Users?startIndex=1&count=1")
-        if listed.rows() is None:
-            return Check(False, (f"no list of users at {self._http.shown}: {listed.shown()}",))
-        notes = ["refuses a second account of a userName (RFC 7643, 4.1)"]
+        if answers.rows(listed) is None:
+            problem = f"no list of users at {self._http.shown}: {listed.shown()}"
+            return Check(False, problem=problem)
+        can = ["refuses a second account of a userName (RFC 7643, 4.1)"]
+        wrong = []
         if await self._filter_works():
-            notes.append("the filter works")
+            can.append("finds an account by a filter")
         else:
-            notes.append("ignores the filter: accounts in doubt are looked for in a full list")
-        return Check(True, tuple(notes))
+            so = "accounts in doubt are looked for in a full list"
+            wrong.append(Deviation("ignores the filter", so))
+        if answers.rows(await self._http.ask("GET", "/Groups?startIndex=1&count=1")) is None:
+            wrong.append(Deviation("has no groups", "who is to be in one is not created"))
+        return Check(True, tuple(can), tuple(wrong))
 
     async def find(self, wanted: Sequence[Wanted]) -> Sequence[Sighting]:
         if await self._filter_works():
@@ -69,6 +79,10 @@ class ScimCreator:
 
     async def create(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]:
         return await asyncio.gather(*(self._create_one(one) for one in wanted))
+
+    async def join(self, members: Sequence[Member]) -> Sequence[Outcome]:
+        """One request a group and member (RFC 7644, 3.5.2.1); a group must be there."""
+        return await asyncio.gather(*(self._join_one(one) for one in members))
 
     async def set_password(self, entry_id: str, password: str) -> Outcome:
         return await self._patch(entry_id, "password", password)
@@ -80,7 +94,7 @@ class ScimCreator:
         if not _is_one(entry_id):
             return _NO_ID
         answer = await self._http.ask("DELETE", _user(entry_id))
-        return answers.changed(answer, entry_id)
+        return changed(answer, entry_id)
 
     async def close(self) -> None:
         await self._http.close()
@@ -93,9 +107,25 @@ class ScimCreator:
             self._keeps_tags = answer.resource().get("externalId") == one.tag
         return outcome
 
+    async def _join_one(self, one: Member) -> Outcome:
+        for group in one.groups:
+            asked = quote(f"displayName eq {json.dumps(group)}", safe="")
+            found = answers.rows(await self._http.ask("GET", f"/Groups?filter={asked}"))
+            mine = [row for row in found or () if row.get("displayName") == group]
+            if not mine:
+                detail = f"there is no group {group}; make it at the directory"
+                return Outcome(OutcomeKind.REJECTED, one.entry_id, "no such group", detail)
+            operation = {"op": "add", "path": "members", "value": [{"value": one.entry_id}]}
+            body = {"schemas": [_PATCH], "Operations": [operation]}
+            path = f"/Groups/{quote(str(mine[0].get('id', '')), safe='')}"
+            outcome = changed(await self._http.ask("PATCH", path, body), one.entry_id)
+            if outcome.kind is not OutcomeKind.CREATED:
+                return outcome
+        return Outcome(OutcomeKind.CREATED, one.entry_id)
+
     async def _find_one(self, one: Wanted) -> Sighting:
         answer = await self._http.ask("GET", _by_name(one.person.username))
-        rows = answer.rows()
+        rows = answers.rows(answer)
         if rows is None:
             return unsure(answer)
         return self._judge(one, rows)
@@ -124,7 +154,7 @@ class ScimCreator:
         async with self._probing:
             if self._filters is None:
                 answer = await self._http.ask("GET", _by_name(f"probe-{secrets.token_hex(16)}"))
-                rows = answer.rows()
+                rows = answers.rows(answer)
                 if rows is not None:
                     self._filters = not rows
                 elif answer.status in (400, 403, 404, 405, 501):
@@ -137,7 +167,7 @@ class ScimCreator:
         operation = {"op": "replace", "path": path, "value": value}
         body = {"schemas": [_PATCH], "Operations": [operation]}
         answer = await self._http.ask("PATCH", _user(entry_id), body)
-        return answers.changed(answer, entry_id, str(value) if path == "password" else "")
+        return changed(answer, entry_id, str(value) if path == "password" else "")
 
 
 def _is_one(entry_id: str) -> bool:

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from botrix.creators.creator import Sighting, Wanted, Whose
-from botrix.creators.scim.answers import Answer
-from botrix.creators.scim.http import ScimHttp
+from botrix.creators.scim import answers
+from botrix.creators.web.answer import Answer
+from botrix.creators.web.http import Http
 
 _PAGE = 500
 _MOST_PAGES = 10_000
@@ -27,7 +28,7 @@ Judge = Callable[[Wanted, Sequence[Row]], Sighting]
 class Listing:
     """All users by name, as small as can be: id, name and tag."""
 
-    def __init__(self, http: ScimHttp) -> None:
+    def __init__(self, http: Http) -> None:
         self._http = http
         self._lock = asyncio.Lock()
         self._began = -_FRESH
@@ -57,14 +58,14 @@ class Listing:
         began, listed, start = time.monotonic(), dict[str, Row](), 1
         for _ in range(_MOST_PAGES):
             answer = await self._http.ask("GET", f"/Users?startIndex={start}&count={_PAGE}")
-            rows = answer.rows()
+            rows = answers.rows(answer)
             if rows is None:
                 return unsure(answer)
             for row in rows:
                 kept = {name: row.get(name) for name in ("id", "userName", "externalId")}
                 listed[str(row.get("userName", "")).casefold()] = kept
             start += len(rows)
-            if not rows or start > answer.total():
+            if not rows or start > answers.total(answer):
                 self._began, self._by_name = began, listed
                 return None
         return Sighting(Whose.UNSURE, detail="the list of users does not end")

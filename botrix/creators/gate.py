@@ -1,0 +1,214 @@
+"""The gate before a directory: every request that a creator makes goes through it.
+
+It lets so many through at once as its limit says, at most so many operations a second, none while
+the directory asks for patience, and none while it is shut. It also keeps the tally by which the
+worker finds the limit (`worker/governor.py`); by itself it decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import TracebackType
+from typing import Self
+
+LONGEST_PATIENCE = 20.0
+"""Seconds to wait with an account in hand; for longer, it is put off instead."""
+FIRST_LIMIT = 16
+
+
+class Answered(StrEnum):
+    """What came of a request, as far as the directory as a whole is concerned. done: it was
+    answered, be it with a refusal of the data. busy: it asks to be asked less. failed: an error of
+    the server, or no answer. away: no connection. The rest make no sense to repeat before somebody
+    has mended it."""
+
+    DONE = "done"
+    BUSY = "busy"
+    FAILED = "failed"
+    AWAY = "away"
+    CREDENTIALS = "credentials refused"
+    TLS = "TLS failure"
+    MAINTENANCE = "maintenance"
+
+
+@dataclass(slots=True)
+class Tally:
+    """Since the last look: seconds and operations of what was done (an operation is what concerns
+    one account; a bulk request has many), answers by kind, the most calls that were under way,
+    whether any had to wait for the limit, and the longest wait that was asked for."""
+
+    operations: int = 0
+    seconds: float = 0.0
+    answers: dict[Answered, int] = field(default_factory=dict)
+    most: int = 0
+    waited: bool = False
+    after: float = 0.0
+    problem: str = ""
+
+    def of(self, *kinds: Answered) -> int:
+        return sum(self.answers.get(kind, 0) for kind in kinds)
+
+
+class Call:
+    """One request. `shut` says why it must not be made; say `ended` once it was."""
+
+    __slots__ = ("_began", "_gate", "_operations", "after", "shut")
+
+    def __init__(self, gate: Gate, operations: int) -> None:
+        self._gate = gate
+        self._operations = operations
+        self._began: float | None = None
+        self.shut = ""
+        self.after: float | None = None
+
+    async def __aenter__(self) -> Self:
+        self.shut, self.after = await self._gate.enter(self._operations)
+        if not self.shut:
+            self._began = time.monotonic()
+        return self
+
+    def ended(self, how: Answered, after: float | None = None, problem: str = "") -> None:
+        """after: seconds that the directory asks to wait."""
+        if self._began is not None:
+            seconds = time.monotonic() - self._began
+            self._began = None
+            self._gate.leave(how, seconds, self._operations, after, problem)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._began is not None:
+            self._began = None
+            self._gate.free()  # given up from this side: that tells nothing of the directory
+
+
+class Gate:
+    """limit: calls at once; rate: operations a second, or None."""
+
+    def __init__(self, limit: int = FIRST_LIMIT, rate: float | None = None) -> None:
+        self.limit = limit
+        self.rate = rate
+        self.tally = Tally()
+        self.alarm = asyncio.Event()
+        """Set where the tally should be looked at before its time."""
+        self._under_way = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._next_at = 0.0
+        self._not_before = 0.0
+        self._shut = ""
+
+    def call(self, operations: int = 1) -> Call:
+        """Use as `async with gate.call() as call`."""
+        return Call(self, operations)
+
+    @property
+    def under_way(self) -> int:
+        return self._under_way
+
+    @property
+    def is_shut(self) -> bool:
+        return bool(self._shut)
+
+    def shut(self, reason: str) -> None:
+        """Nothing goes through until `open`; who waits is told."""
+        self._shut = reason
+        self._wake()
+
+    def open(self) -> None:
+        self._shut = ""
+        self._wake()
+
+    def set_limit(self, limit: int) -> None:
+        """0: this worker has no share for now, and waits."""
+        self.limit = limit
+        self._wake()
+
+    def hold(self, seconds: float) -> None:
+        """As the directory asked, maybe another worker."""
+        self._not_before = max(self._not_before, time.monotonic() + seconds)
+
+    def taken(self) -> Tally:
+        """The tally so far; a new one is begun."""
+        tally, self.tally = self.tally, Tally(most=self._under_way)
+        self.alarm.clear()
+        return tally
+
+    async def enter(self, operations: int) -> tuple[str, float | None]:
+        """Why the call must not be made and for how many seconds, or "" once there is room."""
+        while not self._shut and self._under_way >= self.limit:
+            self.tally.waited = True
+            await self._freed()
+        if self._shut:
+            return self._shut, None
+        self._under_way += 1
+        try:
+            wait = self._wait(operations)
+            if wait > LONGEST_PATIENCE:
+                self.free()
+                return "the directory asks for patience", wait
+            if wait > 0:
+                await asyncio.sleep(wait)
+        except asyncio.CancelledError:
+            self.free()
+            raise
+        self.tally.most = max(self.tally.most, self._under_way)
+        return "", None
+
+    def leave(
+        self, how: Answered, seconds: float, operations: int, after: float | None, problem: str
+    ) -> None:
+        tally = self.tally
+        tally.answers[how] = tally.answers.get(how, 0) + 1
+        if how is Answered.DONE:
+            tally.operations += operations
+            tally.seconds += seconds
+        else:
+            tally.problem = problem or tally.problem
+            self.alarm.set()
+        if after:
+            tally.after = max(tally.after, after)
+            self.hold(after)
+        self.free()
+
+    def free(self) -> None:
+        self._under_way -= 1
+        self._wake()
+
+    def _wait(self, operations: int) -> float:
+        now = time.monotonic()
+        if self._not_before - now > LONGEST_PATIENCE:
+            return self._not_before - now
+        at = max(now, self._not_before)
+        if self.rate:
+            at = max(at, self._next_at)
+            self._next_at = at + operations / self.rate
+        return at - now
+
+    async def _freed(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done():
+                self._wake()  # it was our turn, and is now another's
+            raise
+        finally:
+            if not waiter.done():
+                self._waiting.remove(waiter)
+
+    def _wake(self) -> None:
+        """As many as there is room for, or all where it is shut."""
+        room = len(self._waiting) if self._shut else self.limit - self._under_way
+        while self._waiting and room > 0:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                room -= 1
