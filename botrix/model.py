@@ -71,6 +71,17 @@ class SessionStatus(StrEnum):
     ENDED = "ended"
 
 
+class DirectoryStatus(StrEnum):
+    """Whether a directory is used. paused: its jobs wait, for it could not be used. trying: one
+    call at a time, after a probe went well. given up: was paused so long that its jobs shall end.
+    """
+
+    WORKING = "working"
+    PAUSED = "paused"
+    TRYING = "trying"
+    GIVEN_UP = "given up"
+
+
 class Scope(StrEnum):
     """What a key may do, of its own tenant. admin: keys and the audit record."""
 

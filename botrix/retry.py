@@ -15,6 +15,8 @@ from botrix.model import AccountStatus, LeasedAccount, Outcome, OutcomeKind, Res
 _PATIENCE = 20
 """From this attempt on everything counts: a directory that is away for good ends a job too."""
 
+_SHORT = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
@@ -29,9 +31,14 @@ class Backoff:
 
 
 def decide(
-    account: LeasedAccount, outcome: Outcome, backoff: Backoff, rng: random.Random
+    account: LeasedAccount,
+    outcome: Outcome,
+    backoff: Backoff,
+    rng: random.Random,
+    counts: bool | None = None,
 ) -> Result:
-    """The one place where an outcome becomes a state."""
+    """The one place where an outcome becomes a state. counts: whether what failed uses up a try,
+    whatever the outcome says: not while its directory is paused, and surely once it is given up."""
     match outcome.kind:
         case OutcomeKind.CREATED:
             return _result(account, outcome, AccountStatus.CREATED)
@@ -40,9 +47,9 @@ def decide(
         case OutcomeKind.REJECTED | OutcomeKind.CONFLICT:
             return _result(account, outcome, AccountStatus.FAILED)
         case OutcomeKind.RETRY:
-            return _again(account, outcome, AccountStatus.PLANNED, backoff, rng)
+            return _again(account, outcome, AccountStatus.PLANNED, backoff, rng, counts)
         case OutcomeKind.UNKNOWN:
-            return _again(account, outcome, AccountStatus.UNSURE, backoff, rng)
+            return _again(account, outcome, AccountStatus.UNSURE, backoff, rng, counts)
         case _:
             assert_never(outcome.kind)
 
@@ -53,13 +60,16 @@ def _again(
     status: AccountStatus,
     backoff: Backoff,
     rng: random.Random,
+    counts: bool | None,
 ) -> Result:
-    counted = outcome.counted or account.attempt >= _PATIENCE
+    counted = outcome.counted or account.attempt >= _PATIENCE if counts is None else counts
     if counted and account.tries_left <= 1 and not account.find_only:
         return _result(account, outcome, AccountStatus.FAILED)
     if account.find_only and account.attempt >= _PATIENCE and status is AccountStatus.UNSURE:
         return _result(account, outcome, AccountStatus.CANCELLED)
     delay = backoff.delay(account.tries_used if counted else account.attempt - 1, rng)
+    if counts is False:  # its job is held, and goes on when the directory does
+        delay = min(delay, _SHORT)
     delay = max(delay, outcome.retry_after or 0.0)
     return _result(account, outcome, status, delay=delay, counted=counted)
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Self
 
 from botrix.creators import open_creator
-from botrix.creators.creator import Creator, Secret
+from botrix.creators.creator import Check, Creator, Secret
+from botrix.creators.gate import FIRST_LIMIT, Gate
 from botrix.errors import DirectoryError, InvalidInput, LedgerError, SettingsError
 from botrix.identity import Planner
 from botrix.ledger.ledger import Ledger, Plan
@@ -43,6 +44,10 @@ class Directories:
         self._ledger = ledger
         self._sealer = sealer
         self._open: dict[tuple[str, str], Creator] = {}
+        self._replaced: list[Creator] = []
+        self.gates: dict[tuple[str, str], Gate] = {}
+        self.alarm = asyncio.Event()
+        self.first_limit = FIRST_LIMIT
         self._policies: dict[tuple[str, str], PasswordPolicy] = {}
         self._opening = asyncio.Lock()
 
@@ -51,14 +56,39 @@ class Directories:
         key = (tenant_id, name)
         async with self._opening:  # two who ask at once must not open it twice
             if key not in self._open:
-                self._open[key] = await self._opened(tenant_id, name)
+                self._open[key] = await self._opened(tenant_id, name, self.gate(tenant_id, name))
         return self._open[key]
+
+    def gate(self, tenant_id: str, name: str) -> Gate:
+        """Before all its requests from this process."""
+        key = (tenant_id, name)
+        if key not in self.gates:
+            self.gates[key] = Gate(self.first_limit, alarm=self.alarm)
+        return self.gates[key]
+
+    async def forget(self, tenant_id: str, name: str) -> None:
+        """Its settings are read anew when it is next used. What is under way keeps what it has."""
+        creator = self._open.pop((tenant_id, name), None)
+        replaced, self._replaced = self._replaced, [creator] if creator else []
+        for one in replaced:
+            await one.close()
+
+    async def probe(self, tenant_id: str, name: str) -> Check:
+        """Looks whether it can be used, with its settings as they are now, beside its gate."""
+        try:
+            creator = await self._opened(tenant_id, name, Gate(1))
+        except DirectoryError as error:
+            return Check(False, problem=str(error))
+        try:
+            return await creator.check()
+        finally:
+            await creator.close()
 
     def must_change(self, tenant_id: str, name: str) -> bool:
         """Of a directory that was opened: whether passwords are to be changed at first sign-in."""
         return self._policies.get((tenant_id, name), DEFAULT_POLICY).must_change
 
-    async def _opened(self, tenant_id: str, name: str) -> Creator:
+    async def _opened(self, tenant_id: str, name: str, gate: Gate) -> Creator:
         row = await self._ledger.directory(tenant_id, name)
         if row is None:
             raise DirectoryError(f"there is no directory {name!r}; see: botrix directory list")
@@ -69,7 +99,8 @@ class Directories:
             if tenant_id != DEFAULT_TENANT:  # tenants see nothing of each other's entries
                 path = path.with_stem(f"{path.stem}-{tenant_id}")
             config.setdefault("path", str(path))
-        return await open_creator(row.kind, config, timeout=self._settings.request_timeout)
+        timeout = self._settings.request_timeout
+        return await open_creator(row.kind, config, timeout=timeout, gate=gate)
 
     def _unsealed(self, tenant_id: str, name: str, secrets: str) -> dict[str, Secret]:
         """Raises SettingsError where they were sealed by another key."""
@@ -85,9 +116,10 @@ class Directories:
             ) from None
 
     async def close(self) -> None:
-        for creator in self._open.values():
+        for creator in (*self._open.values(), *self._replaced):
             await creator.close()
         self._open.clear()
+        self._replaced.clear()
 
 
 def seal_secrets(sealer: Sealer, tenant_id: str, name: str, secrets: Mapping[str, Secret]) -> str:

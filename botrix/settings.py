@@ -34,6 +34,7 @@ class Settings:
     beat: float = 5.0
     grace: float = 20.0
     request_timeout: float = 30.0
+    directory_patience: float = 86_400.0
     backoff_base: float = 1.0
     backoff_cap: float = 300.0
     capacity: int = 2000
@@ -168,6 +169,7 @@ _VARIABLES: dict[str, tuple[str, Any]] = {
     "beat": ("BOTRIX_BEAT", float),
     "grace": ("BOTRIX_GRACE", float),
     "request_timeout": ("BOTRIX_REQUEST_TIMEOUT", float),
+    "directory_patience": ("BOTRIX_DIRECTORY_PATIENCE", float),
     "backoff_base": ("BOTRIX_BACKOFF_BASE", float),
     "backoff_cap": ("BOTRIX_BACKOFF_CAP", float),
     "capacity": ("BOTRIX_CAPACITY", int),

@@ -72,8 +72,7 @@ async def open_creator(
     gate = gate or Gate()
     if module.GATED:
         limits = read_limits(config)
-        gate.rate = limits.rate
-        gate.set_limit(min(gate.limit, limits.most))
+        gate.rate, gate.most, gate.governed = limits.rate, limits.most, True
     return await module.open_creator(config, timeout, gate)
 
 

@@ -15,6 +15,8 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
+from botrix.creators.limits import MOST
+
 LONGEST_PATIENCE = 20.0
 """Seconds to wait with an account in hand; for longer, it is put off instead."""
 FIRST_LIMIT = 16
@@ -22,32 +24,40 @@ FIRST_LIMIT = 16
 
 class Answered(StrEnum):
     """What came of a request, as far as the directory as a whole is concerned. done: it was
-    answered, be it with a refusal of the data. busy: it asks to be asked less. failed: an error of
-    the server, or no answer. away: no connection. The rest make no sense to repeat before somebody
-    has mended it."""
+    answered, be it with a refusal of the data. busy: it asks to be asked less. unavailable: it asks
+    to come later. failed: an error of the server, or no answer. away: no connection. The rest make
+    no sense to repeat before somebody has mended it."""
 
     DONE = "done"
     BUSY = "busy"
+    UNAVAILABLE = "unavailable"
     FAILED = "failed"
     AWAY = "away"
     CREDENTIALS = "credentials refused"
     TLS = "TLS failure"
+    SETTINGS = "its settings cannot be used"
     MAINTENANCE = "maintenance"
+
+
+FATAL = frozenset({Answered.CREDENTIALS, Answered.TLS, Answered.MAINTENANCE, Answered.SETTINGS})
 
 
 @dataclass(slots=True)
 class Tally:
-    """Since the last look: seconds and operations of what was done (an operation is what concerns
-    one account; a bulk request has many), answers by kind, the most calls that were under way,
-    whether any had to wait for the limit, and the longest wait that was asked for."""
+    """Since the last look: of what created or changed something, the operations (one for each
+    account; a bulk request has many), the calls and their seconds; answers by kind; the most calls
+    that were under way, whether any had to wait for the limit, and the longest wait that was asked
+    for. fatal: the kind of an answer after which no call makes sense; problem: the last one."""
 
     operations: int = 0
+    changes: int = 0
     seconds: float = 0.0
     answers: dict[Answered, int] = field(default_factory=dict)
     most: int = 0
     waited: bool = False
     after: float = 0.0
     problem: str = ""
+    fatal: Answered | None = None
 
     def of(self, *kinds: Answered) -> int:
         return sum(self.answers.get(kind, 0) for kind in kinds)
@@ -56,11 +66,12 @@ class Tally:
 class Call:
     """One request. `shut` says why it must not be made; say `ended` once it was."""
 
-    __slots__ = ("_began", "_gate", "_operations", "after", "shut")
+    __slots__ = ("_began", "_gate", "_operations", "_timed", "after", "shut")
 
-    def __init__(self, gate: Gate, operations: int) -> None:
+    def __init__(self, gate: Gate, operations: int, timed: bool) -> None:
         self._gate = gate
         self._operations = operations
+        self._timed = timed
         self._began: float | None = None
         self.shut = ""
         self.after: float | None = None
@@ -76,7 +87,7 @@ class Call:
         if self._began is not None:
             seconds = time.monotonic() - self._began
             self._began = None
-            self._gate.leave(how, seconds, self._operations, after, problem)
+            self._gate.leave(how, seconds, self._operations if self._timed else 0, after, problem)
 
     async def __aexit__(
         self,
@@ -90,27 +101,41 @@ class Call:
 
 
 class Gate:
-    """limit: calls at once; rate: operations a second, or None."""
+    """limit: calls at once; rate: operations a second, or None; most: what the operator allows of
+    all workers together. alarm: set where the tally should be looked at before its time. counts:
+    whether what fails uses up a try; None where that is as the outcome says."""
 
-    def __init__(self, limit: int = FIRST_LIMIT, rate: float | None = None) -> None:
+    def __init__(
+        self,
+        limit: int = FIRST_LIMIT,
+        rate: float | None = None,
+        alarm: asyncio.Event | None = None,
+    ) -> None:
         self.limit = limit
         self.rate = rate
+        self.most = MOST
+        self.governed = False
+        self.counts: bool | None = None
         self.tally = Tally()
-        self.alarm = asyncio.Event()
-        """Set where the tally should be looked at before its time."""
+        self.alarm = alarm or asyncio.Event()
         self._under_way = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._next_at = 0.0
         self._not_before = 0.0
         self._shut = ""
 
-    def call(self, operations: int = 1) -> Call:
-        """Use as `async with gate.call() as call`."""
-        return Call(self, operations)
+    def call(self, operations: int = 1, *, timed: bool = True) -> Call:
+        """Use as `async with gate.call() as call`. timed: it creates or changes something, so that
+        its time tells how much the directory bears; one that reads does not."""
+        return Call(self, operations, timed)
 
     @property
     def under_way(self) -> int:
         return self._under_way
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
 
     @property
     def is_shut(self) -> bool:
@@ -136,14 +161,21 @@ class Gate:
 
     def taken(self) -> Tally:
         """The tally so far; a new one is begun."""
-        tally, self.tally = self.tally, Tally(most=self._under_way)
-        self.alarm.clear()
+        tally, self.tally = self.tally, Tally(most=self._under_way, waited=bool(self._waiting))
         return tally
+
+    def unusable(self, problem: str) -> None:
+        """No call can be made at all."""
+        self.governed = True
+        self.tally.fatal, self.tally.problem = Answered.SETTINGS, problem
+        self.alarm.set()
 
     async def enter(self, operations: int) -> tuple[str, float | None]:
         """Why the call must not be made and for how many seconds, or "" once there is room."""
         while not self._shut and self._under_way >= self.limit:
             self.tally.waited = True
+            if not self.limit:
+                self.alarm.set()
             await self._freed()
         if self._shut:
             return self._shut, None
@@ -166,12 +198,15 @@ class Gate:
     ) -> None:
         tally = self.tally
         tally.answers[how] = tally.answers.get(how, 0) + 1
-        if how is Answered.DONE:
+        if how is Answered.DONE and operations:
             tally.operations += operations
+            tally.changes += 1
             tally.seconds += seconds
-        else:
+        elif how is not Answered.DONE:
             tally.problem = problem or tally.problem
-            self.alarm.set()
+            if how in FATAL:
+                tally.fatal = how
+                self.alarm.set()
         if after:
             tally.after = max(tally.after, after)
             self.hold(after)

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from botrix.audit import NOBODY, Act, Actor
+from botrix.ledger.governing import Governing
 from botrix.ledger.keeping import Keeping
 from botrix.model import (
     AccountStatus,
@@ -237,7 +238,7 @@ Plan = Callable[[str, str, str | None, range, str | None], list[PlannedAccount]]
 called inside a claim."""
 
 
-class Ledger(Keeping, Protocol):
+class Ledger(Keeping, Governing, Protocol):
     """See the module's docstring. `first_results` gives a JSON array of objects: index, username,
     status, reason; never a secret. `rename` gives a leased account another name, before its next
     call; False where the lease is no longer ours. `limit` bounds the rows that one call touches;

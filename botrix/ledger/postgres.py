@@ -20,11 +20,13 @@ from botrix.errors import LedgerDown, LedgerError, OutcomeUnknown, SessionLost, 
 from botrix.ledger import (
     postgres_claim,
     postgres_dispatch,
+    postgres_governing,
     postgres_keeping,
     postgres_reconcile,
     postgres_sessions,
     postgres_verbs,
 )
+from botrix.ledger.governing import Allowance, Report, Standing
 from botrix.ledger.keeping import Outlived, Rule
 from botrix.ledger.ledger import (
     Asked,
@@ -178,6 +180,22 @@ class PostgresLedger:
 
     async def directory(self, tenant_id: str, name: str) -> DirectoryRow | None:
         return await self._at_once(lambda db: postgres_verbs.directory(db, tenant_id, name))
+
+    async def govern(self, session: str, reports: Sequence[Report]) -> list[Allowance]:
+        return await self._write(lambda db: postgres_governing.govern(db, session, reports))
+
+    async def due_probe(self) -> tuple[str, str] | None:
+        return await self._at_once(postgres_governing.due_probe)
+
+    async def probed(self, tenant_id: str, name: str, problem: str, patience: float) -> None:
+        key = (tenant_id, name)
+        await self._write(lambda db: postgres_governing.probed(db, *key, problem, patience))
+
+    async def release(self, limit: int) -> bool:
+        return await self._write(lambda db: postgres_governing.release(db, limit))
+
+    async def standing(self, tenant_id: str, name: str) -> Standing | None:
+        return await self._at_once(lambda db: postgres_governing.standing(db, tenant_id, name))
 
     async def outlived_passwords(
         self, rule: Rule, after: Outlived | None, limit: int

@@ -12,6 +12,7 @@ from typing import Any
 
 from botrix.ledger.ledger import Asked, Claim, Plan, Room, Ruling, Verdict
 from botrix.ledger.notes import Note
+from botrix.ledger.postgres_governing import hold
 from botrix.ledger.postgres_history import note
 from botrix.ledger.postgres_rows import NOW, Db, lost
 from botrix.ledger.postgres_verbs import INSERT_JOBS, job_columns
@@ -19,6 +20,7 @@ from botrix.ledger.slices import (
     ACCOUNT_COLUMNS,
     CLAIMABLE,
     JOB,
+    NOT_AWAY,
     SUSPECTED,
     JobRow,
     Move,
@@ -91,7 +93,7 @@ SUSPECT = f"""
 SELECT a.job_id, a.idx FROM accounts a,
 LATERAL (SELECT * FROM jobs j WHERE j.id = a.job_id) j
 WHERE {SUSPECTED} AND a.not_before <= {NOW} AND j.status || '' IN ('running', 'cancelling')
-  AND NOT j.paused ORDER BY a.not_before LIMIT 1
+  AND NOT j.paused AND {NOT_AWAY} ORDER BY a.not_before LIMIT 1
 """
 _LEASE_SUSPECT = f"""
 WITH job AS MATERIALIZED (
@@ -122,6 +124,7 @@ async def claim(db: Db, session: str, asked: Sequence[Asked], room: Room, plan: 
         else:
             slices.refuse(ruling)
     await _write(db, session, slices)
+    await hold(db, slices.held)
     return slices.placed(await _move(db, slices.moves))
 
 

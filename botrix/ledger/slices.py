@@ -33,7 +33,8 @@ POISONED = ("poison", f"its worker died {POISON} times, the last time with this 
 
 
 class JobRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The columns of JOB, in their order. policy: of its directory; None where there is none."""
+    """The columns of JOB, in their order. policy: of its directory; None where there is none.
+    away: whether its directory is paused."""
 
     id: str
     tenant_id: str
@@ -53,6 +54,7 @@ class JobRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     next_index: int
     source: str
     policy: str | None = None
+    away: bool | int | None = None
 
     def state(self, status: str) -> JobState:
         return JobState(
@@ -64,7 +66,11 @@ class JobRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
 _POLICY = (
     "(SELECT d.policy FROM directories d WHERE d.tenant_id = j.tenant_id AND d.name = j.directory)"
 )
-JOB = ", ".join([*(f"j.{name}" for name in JobRow.__struct_fields__[:-1]), _POLICY])
+_AWAY = (
+    "(SELECT t.status = 'paused' FROM throttles t"
+    " WHERE t.tenant_id = j.tenant_id AND t.name = j.directory)"
+)
+JOB = ", ".join([*(f"j.{name}" for name in JobRow.__struct_fields__[:-2]), _POLICY, _AWAY])
 """What JobRow is read from, of jobs j."""
 ACCOUNT_COLUMNS = (
     "a.tenant_id, j.directory, a.job_id, a.idx, a.attempt, a.username, a.email, a.given_name,"
@@ -75,6 +81,10 @@ ACCOUNT_COLUMNS = (
 """What `leased` reads, of accounts a and jobs j."""
 CLAIMABLE = f"a.status IN ('planned', 'unsure') AND a.crashes < {SUSPECT}"
 """Which accounts a claim may take again; suspects are claimed alone."""
+NOT_AWAY = (
+    "NOT EXISTS (SELECT 1 FROM throttles t WHERE t.tenant_id = j.tenant_id"
+    " AND t.name = j.directory AND t.status || '' = 'paused')"
+)
 SUSPECTED = f"a.crashes >= {SUSPECT} AND a.status IN ('planned', 'unsure')"
 
 
@@ -97,6 +107,7 @@ class Slices:
         self.again: list[LeasedAccount] = []
         self.new: list[tuple[str, PlannedAccount]] = []
         self.moves: list[Move] = []
+        self.held: list[tuple[str, str, str]] = []
         self._room = room
         self._held = Counter(room.held)
         self._held_of = room.held_of()
@@ -110,6 +121,9 @@ class Slices:
             self.refuse(Ruling(one.id, Verdict.STALE))
         elif one.raw is None and len(self.claim.accounts) >= self._room.total:
             self.refuse(Ruling(one.id, Verdict.OVER, lane=lane))
+        elif row.away:
+            self.held.append((row.id, row.tenant_id, row.directory))
+            self.claim.rulings.append(Ruling(one.id, Verdict.TAKEN, lane=lane))
         else:
             self._take(row, open_accounts, self.room_for(row))
             self.claim.rulings.append(Ruling(one.id, Verdict.TAKEN, lane=lane))

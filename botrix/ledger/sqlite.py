@@ -19,11 +19,13 @@ from botrix.errors import LedgerDown, LedgerError
 from botrix.ledger import (
     sqlite_claim,
     sqlite_dispatch,
+    sqlite_governing,
     sqlite_keeping,
     sqlite_reconcile,
     sqlite_sessions,
     sqlite_verbs,
 )
+from botrix.ledger.governing import Allowance, Report, Standing
 from botrix.ledger.keeping import Outlived, Rule
 from botrix.ledger.ledger import (
     Asked,
@@ -154,6 +156,26 @@ class SqliteLedger:
 
     async def directory(self, tenant_id: str, name: str) -> DirectoryRow | None:
         return await self._read(lambda db, _: sqlite_verbs.directory(db, tenant_id, name))
+
+    async def govern(self, session: str, reports: Sequence[Report]) -> list[Allowance]:
+        return await self._write(lambda db, now: sqlite_governing.govern(db, session, reports, now))
+
+    async def due_probe(self) -> tuple[str, str] | None:
+        if not await self._read(sqlite_governing.any_probe_due):
+            return None
+        return await self._write(sqlite_governing.due_probe)
+
+    async def probed(self, tenant_id: str, name: str, problem: str, patience: float) -> None:
+        key = (tenant_id, name)
+        await self._write(lambda db, now: sqlite_governing.probed(db, *key, problem, patience, now))
+
+    async def release(self, limit: int) -> bool:
+        if not await self._read(lambda db, _: sqlite_governing.to_release(db)):
+            return False
+        return await self._write(lambda db, now: sqlite_governing.release(db, limit, now))
+
+    async def standing(self, tenant_id: str, name: str) -> Standing | None:
+        return await self._read(lambda db, now: sqlite_governing.standing(db, tenant_id, name, now))
 
     async def outlived_passwords(
         self, rule: Rule, after: Outlived | None, limit: int

@@ -12,6 +12,7 @@ from botrix.ledger.notes import Note
 from botrix.ledger.slices import (
     ACCOUNT_COLUMNS,
     CLAIMABLE,
+    NOT_AWAY,
     SUSPECTED,
     JobRow,
     Move,
@@ -20,6 +21,7 @@ from botrix.ledger.slices import (
     leased,
     raw_fault,
 )
+from botrix.ledger.sqlite_governing import hold
 from botrix.ledger.sqlite_history import note
 from botrix.ledger.sqlite_rows import write
 from botrix.ledger.sqlite_sessions import require_live
@@ -43,7 +45,7 @@ _OPEN_FROM = f"SELECT min(a.not_before) FROM accounts a WHERE a.job_id = ? AND {
 _SUSPECT = (
     f"SELECT {ACCOUNT_COLUMNS} FROM accounts a JOIN jobs j ON j.id = a.job_id"
     f" WHERE {SUSPECTED} AND a.not_before <= ? AND j.status IN ('running', 'cancelling')"
-    " AND NOT j.paused ORDER BY a.not_before LIMIT 1"
+    f" AND NOT j.paused AND {NOT_AWAY} ORDER BY a.not_before LIMIT 1"
 )
 _LEASE = (
     "UPDATE accounts SET status = 'leased', session_id = ?1, last_session = ?1,"
@@ -83,6 +85,7 @@ def claim(
         else:
             slices.rule(one, row, _due(db, row, slices.room_for(row), now))
     _write(db, session, slices, now)
+    hold(db, slices.held)
     return slices.placed(_move(db, slices.moves, now))
 
 

@@ -10,7 +10,16 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
-from botrix.model import DEFAULT_TENANT, AccountStatus, JobStatus, Lane, Role, SessionStatus, Source
+from botrix.model import (
+    DEFAULT_TENANT,
+    AccountStatus,
+    DirectoryStatus,
+    JobStatus,
+    Lane,
+    Role,
+    SessionStatus,
+    Source,
+)
 
 metadata = sa.MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"}
@@ -131,6 +140,7 @@ jobs = sa.Table(
     sa.Column("looked_at", sa.Double),
     sa.Column("exported_at", sa.Double),
     sa.Column("erased_at", sa.Double),
+    sa.Column("held", sa.Boolean, nullable=False, server_default=sa.false()),
     _one_of("status", JobStatus),
     _one_of("source", Source),
     _one_of("lane", Lane),
@@ -182,6 +192,14 @@ sa.Index(
 )
 _KEPT = sa.text("erased_at IS NULL AND finished_at IS NOT NULL")
 sa.Index("ix_jobs_kept", jobs.c.finished_at, sqlite_where=_KEPT, postgresql_where=_KEPT)
+sa.Index(  # held: its directory is paused, so that it has no place
+    "ix_jobs_held",
+    jobs.c.tenant_id,
+    jobs.c.directory,
+    jobs.c.created_at,
+    sqlite_where=sa.text("held"),
+    postgresql_where=sa.text("held"),
+)
 sa.Index("ix_jobs_tenant", jobs.c.tenant_id, jobs.c.created_at, jobs.c.id)
 
 accounts = sa.Table(
@@ -303,6 +321,29 @@ directories = sa.Table(
     sa.Column("secrets", sa.Text, nullable=False, server_default="{}"),
     sa.Column("policy", sa.Text, nullable=False, server_default="{}"),
     sa.Column("created_at", sa.Double, nullable=False),
+)
+
+throttles = sa.Table(  # state: JSON of governing.Governed
+    "throttles",
+    metadata,
+    sa.Column("tenant_id", sa.Text, primary_key=True, server_default=DEFAULT_TENANT),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("status", sa.Text, nullable=False, server_default=DirectoryStatus.WORKING.value),
+    sa.Column("probe_at", sa.Double, nullable=False, server_default="0"),
+    sa.Column("holding", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("state", sa.Text, nullable=False, server_default="{}"),
+    _one_of("status", DirectoryStatus),
+)
+
+throttle_users = sa.Table(
+    "throttle_users",
+    metadata,
+    sa.Column("tenant_id", sa.Text, primary_key=True, server_default=DEFAULT_TENANT),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("session_id", sa.Text, primary_key=True),
+    sa.Column("demand", sa.Integer, nullable=False),
+    sa.Column("share", sa.Integer, nullable=False),
+    sa.Column("seen_at", sa.Double, nullable=False),
 )
 
 idempotency_keys = sa.Table(

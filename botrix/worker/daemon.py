@@ -48,6 +48,7 @@ async def _work(settings: Settings) -> int:
     notifier = Notifier(settings.notify_socket, settings.watchdog)
     with _signals(stopping, hurry):
         async with Services(settings) as services:
+            services.directories.first_limit = 0  # the governor gives each its share
             async with notifier.waiting("waiting for the ledger"):
                 await _patiently(services.ledger.ping, settings, stopping)
                 worker_id = await _own_id(services.ledger, settings.worker_id, stopping)

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from botrix.creators.creator import Creator, Wanted
+from botrix.creators.gate import Gate
 from botrix.errors import BotrixError, LedgerDown, SettingsError
 from botrix.ledger.ledger import Room
 from botrix.model import AccountStatus, LeasedAccount, Outcome, OutcomeKind, Result
@@ -55,6 +56,7 @@ class Desk:
         self._awake: dict[_Key, asyncio.Event] = {}
         self._must_change: set[_Key] = set()
         self._hands: list[asyncio.Task[None]] = []
+        self._at_work: Counter[_Key] = Counter()
         self._under_way: set[LeasedAccount] = set()
         self._changed = asyncio.Event()
         self._failed: asyncio.Future[None] | None = None
@@ -132,10 +134,17 @@ class Desk:
             for awake in self._awake.values():
                 awake.set()
 
-    def hand_back_waiting(self) -> None:
-        """What nobody began, uncounted: for a peer, or for later."""
-        waiting = [account for queue in self._queues.values() for account in queue]
-        self._queues.clear()
+    def wake(self, key: _Key) -> None:
+        """Its gate lets others through than before."""
+        if key in self._awake:
+            self._awake[key].set()
+
+    def hand_back_waiting(self, key: _Key | None = None) -> None:
+        """What nobody began, of one directory or all, uncounted: for a peer, or for later."""
+        queues = list(self._queues.values()) if key is None else [self._queues[key]]
+        waiting = [account for queue in queues for account in queue]
+        for queue in queues:
+            queue.clear()
         self._hand_back(waiting, begun=False)
 
     def hand_back_under_way(self) -> None:
@@ -148,6 +157,10 @@ class Desk:
 
     def held(self) -> int:
         return len(self._held)
+
+    def held_of(self, key: _Key) -> int:
+        """Of one directory, by tenant and name."""
+        return self._held_of[key]
 
     def current_job(self) -> str | None:
         """One of the jobs under way, if there is any."""
@@ -196,30 +209,64 @@ class Desk:
                 await asyncio.sleep(1.0)
             except BotrixError as error:
                 batch = await self._next(key, 500)
-                outcome = Outcome(OutcomeKind.RETRY, reason="directory", detail=str(error))
-                self._finish(batch, batch, [outcome] * len(batch))
+                self._cannot_open(key, batch, error)
         if self._directories.must_change(*key):
             self._must_change.add(key)
         for _ in range(creator.concurrency):
-            self._start(self._hand(key, creator))
+            self._start(self._hand(key))
+        self._directories.alarm.set()
 
-    async def _hand(self, key: _Key, creator: Creator) -> None:
+    async def _hand(self, key: _Key) -> None:
+        gate = self._directories.gate(*key)
         while True:
-            await self._work(creator, await self._next(key, creator.batch))
+            await self._until(lambda: self._may_begin(key, gate), key)
+            self._at_work[key] += 1
+            try:
+                await self._turn(key, gate)
+            finally:
+                self._at_work[key] -= 1
+                if self._queues[key]:
+                    self._awake[key].set()
+
+    async def _turn(self, key: _Key, gate: Gate) -> None:
+        try:
+            creator = await self._directories.creator(*key)
+        except BotrixError as error:  # it was opened before: its settings have changed
+            self._cannot_open(key, self._some(key, 500), error)
+            return
+        await self._work(creator, self._some(key, creator.batch), gate)
+
+    def _cannot_open(self, key: _Key, batch: list[LeasedAccount], error: BotrixError) -> None:
+        """Nothing was tried; the governor pauses the directory until its settings are mended."""
+        gate = self._directories.gate(*key)
+        gate.unusable(str(error))
+        outcome = Outcome(OutcomeKind.RETRY, None, "directory", str(error), counted=False)
+        self._finish(batch, batch, [outcome] * len(batch), gate.counts)
 
     async def _next(self, key: _Key, limit: int) -> list[LeasedAccount]:
-        while self._must_wait() or not self._queues[key]:
+        await self._until(lambda: not self._must_wait() and bool(self._queues[key]), key)
+        return self._some(key, limit)
+
+    async def _until(self, is_so: Callable[[], bool], key: _Key) -> None:
+        while not is_so():
             self._awake[key].clear()
             await self._awake[key].wait()
+
+    def _some(self, key: _Key, limit: int) -> list[LeasedAccount]:
         queue = self._queues[key]
         return [queue.popleft() for _ in range(min(limit, len(queue)))]
+
+    def _may_begin(self, key: _Key, gate: Gate) -> bool:
+        """No more hands than the gate lets calls through, and one that prepares the next."""
+        allowed = not gate.governed or (gate.limit > 0 and self._at_work[key] <= gate.limit)
+        return allowed and not self._must_wait() and bool(self._queues[key])
 
     def _must_wait(self) -> bool:
         if not self.sure():
             self.pause()  # the watch resumes it
         return self._paused
 
-    async def _work(self, creator: Creator, begun: list[LeasedAccount]) -> None:
+    async def _work(self, creator: Creator, begun: list[LeasedAccount], gate: Gate) -> None:
         batch = begun
         self._under_way.update(begun)
         try:
@@ -230,7 +277,7 @@ class Desk:
             outcomes = [Outcome(OutcomeKind.UNKNOWN, reason="error", detail=str(error))] * len(
                 batch
             )
-        self._finish(begun, batch, outcomes)
+        self._finish(begun, batch, outcomes, gate.counts)
 
     async def _under_new_names(
         self, creator: Creator, batch: list[LeasedAccount], outcomes: list[Outcome]
@@ -282,10 +329,11 @@ class Desk:
         begun: list[LeasedAccount],
         batch: list[LeasedAccount],
         outcomes: Sequence[Outcome],
+        counts: bool | None,
     ) -> None:
         assert self.recorder is not None
         pairs = zip(batch, outcomes, strict=True)
-        self.recorder.put([decide(a, o, self._backoff, self._rng) for a, o in pairs])
+        self.recorder.put([decide(a, o, self._backoff, self._rng, counts) for a, o in pairs])
         self._under_way.difference_update(begun)
         self._changed.set()
 

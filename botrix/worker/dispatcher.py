@@ -47,6 +47,7 @@ class Dispatcher:
 
     async def tick(self) -> bool:
         freed = await self._ledger.free(_BATCH)
+        released = await self._ledger.release(_BATCH)
         due = await self._ledger.due(_BATCH)
         if self._line.up:
             with contextlib.suppress(LineDown):  # what is not pushed now is lost, and found so
@@ -54,7 +55,7 @@ class Dispatcher:
                 await self._show([*freed.jobs, *due.jobs])
                 await self._return_taken()
                 await self._put_back()
-        return freed.more or due.more
+        return freed.more or released or due.more
 
     async def _show(self, jobs: Sequence[JobState]) -> None:
         for job in jobs:

@@ -24,10 +24,12 @@ from botrix.services import Services
 from botrix.worker.claiming import Claiming
 from botrix.worker.desk import Desk
 from botrix.worker.dispatcher import Dispatcher
+from botrix.worker.governor import Governor
 from botrix.worker.heartbeat import Heartbeat
 from botrix.worker.keeper import Keeper
 from botrix.worker.parts import Part, cancelled, run
 from botrix.worker.peers import Peers
+from botrix.worker.prober import Prober
 from botrix.worker.pulse import Pulse
 from botrix.worker.pump import PUMPS, Pump, Rush
 from botrix.worker.reconciler import Reconciler
@@ -130,6 +132,8 @@ class Session:
             Heartbeat(
                 self.worker_id, line, settings.health_check_interval, describe, settings.health_file
             ),
+            Governor(self.id, ledger, self._services.directories, self._desk),
+            Prober(ledger, self._services.directories, settings.directory_patience),
             self._recorder,
             Shares(claiming(), ledger, line, self._desk, rush),
             *pumps,

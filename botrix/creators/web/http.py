@@ -63,7 +63,7 @@ class Http:
     ) -> Answer:
         """path: below the base url, quoted. body: sent as JSON. operations: how many accounts it
         concerns. status 0: no answer; see Answer.sent."""
-        async with self._gate.call(operations) as call:
+        async with self._gate.call(operations, timed=method != "GET") as call:
             if call.shut:
                 return Answer(0, sent=False, problem=call.shut, after=call.after)
             try:
@@ -121,8 +121,10 @@ def _answered(status: int) -> Answered:
     match status:
         case 401 | 403:
             return Answered.CREDENTIALS
-        case 429 | 503:
+        case 429:
             return Answered.BUSY
+        case 503:
+            return Answered.UNAVAILABLE
         case _:
             return Answered.FAILED if status >= 500 else Answered.DONE
 
