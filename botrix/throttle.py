@@ -1,12 +1,12 @@
 """How many calls at once a directory bears: additive increase, multiplicative decrease. Pure.
 
-The limit is lowered where the directory asks for it (429, 503), and on trial where answers take
-twice as long as when little was asked, and now and then anyway. A lowering on trial is judged by
-what the directory got done: as much with fewer calls at once, and a yet lower limit is tried; less,
-and it is undone, for then the directory has become slower and asking less does not help. Between
-1.5 and 2 times as long the limit stays. (After Jacobson, "Congestion Avoidance and Control", 1988,
-and Brakmo and Peterson, "TCP Vegas", 1995. That answers are no slower tells more than that none was
-refused: 32 calls at once made one server four times slower than one at a time.)
+Each change is on trial, and judged by what the directory gets done: with more calls at once it must
+be more, with fewer as much; else it is undone. More is tried while answers take no longer than half
+as long again as when little was asked, doubling at first, then by an eighth; after a trial in vain
+there is a rest. Less is tried where answers take twice as long, and now and then anyway. Where the
+directory asks to be asked less (429, 503) the limit is halved. (After Jacobson, "Congestion
+Avoidance and Control", 1988, and Brakmo and Peterson, "TCP Vegas", 1995. Latency and yield tell
+more than refusals: 32 calls at once made one server four times slower than one at a time.)
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ _SLOW = 2.0
 _FULL = 1.5
 _LESS = 0.7
 _AS_MUCH = 0.95
+_WORTH = 0.3
+"""The part of what more calls should bring at best that they must bring."""
+_REST = 10
 _LOOK_AGAIN = 60
-"""Decisions after which a lower limit is tried though nothing speaks for it."""
+"""Decisions after which more, or less, is tried once more though nothing speaks for it."""
 SHORTEST = 0.5
 _LONGEST = 5.0
 _STALE = 15.0
@@ -31,8 +34,9 @@ _STALE = 15.0
 
 class Level(msgspec.Struct, frozen=True):
     """limit: calls at once, of all workers. base: seconds of an operation when little is asked.
-    tried_from, tried_rate: the limit before a lowering on trial and the operations a second under
-    it; 0 where there is none. steady: decisions since the last trial."""
+    tried_from, tried_rate: the limit before what is on trial, and the operations a second under
+    it; 0 where nothing is. steady: decisions since the last trial of less; rest: so many until
+    more is tried."""
 
     limit: int = FIRST
     base: float = 0.0
@@ -40,6 +44,7 @@ class Level(msgspec.Struct, frozen=True):
     tried_from: int = 0
     tried_rate: float = 0.0
     steady: int = 0
+    rest: int = 0
     reason: str = "beginning with little"
 
 
@@ -79,49 +84,74 @@ def is_enough(level: Level, seen: Observed, elapsed: float) -> bool:
 def decide(level: Level, seen: Observed, elapsed: float, most: int) -> Level:
     """The next level. most: what the operator allows."""
     if seen.busy:
-        lower = max(1, min(level.limit, most) // 2)
-        reason = "the directory asked to be asked less"
-        return replace(level, limit=lower, doubling=False, tried_from=0, steady=0, reason=reason)
+        return _halved(level, most)
     if not seen.operations:
         return level
+    if not seen.saturated:  # nothing can be told, and nothing is to be had
+        return replace(level, limit=level.tried_from or level.limit, tried_from=0)
     rate = seen.operations / elapsed
-    if level.tried_from:
-        return _judged(level, seen, rate)
+    if level.tried_from > level.limit:
+        return _judged_less(level, seen, rate)
+    if level.tried_from and rate < level.tried_rate * (1 + _WORTH * _gain(level)):
+        reason = f"more than {level.tried_from} at once bring nothing"
+        return replace(
+            level, limit=level.tried_from, tried_from=0, doubling=False, rest=_REST, reason=reason
+        )
+    return _next(replace(level, tried_from=0), seen, rate, most)
+
+
+def _next(level: Level, seen: Observed, rate: float, most: int) -> Level:
     base = min(level.base or seen.each, seen.each)
-    level = replace(level, base=base, steady=level.steady + 1)
-    if not seen.saturated:
-        return level
+    level = replace(level, base=base, steady=level.steady + 1, rest=max(0, level.rest - 1))
     times = seen.each / base if base else 1.0
-    if level.limit > 1 and (times > _SLOW or level.steady >= _LOOK_AGAIN):
-        why = f"answers take {times:.1f} times as long" if times > _SLOW else "trying with less"
-        return _tried(level, level.limit, rate, why)
-    if times > _FULL:
+    if level.limit > 1 and times > _SLOW:
+        return _less(level, rate, f"answers take {times:.1f} times as long: trying with less")
+    if level.limit > 1 and level.steady >= _LOOK_AGAIN:
+        return _less(level, rate, "trying whether less is as good")
+    if times > _FULL or level.limit >= most:
         reason = f"answers take {times:.1f} times as long: more would only wait"
-        return replace(level, doubling=False, reason=reason)
-    if level.limit >= most:
-        return replace(level, limit=most, doubling=False, reason="as much as the operator allows")
-    limit = level.limit * 2 if level.doubling else level.limit + 1
-    return replace(level, limit=min(most, limit), reason="answers take no longer: asking more")
-
-
-def _tried(level: Level, limit: int, rate: float, why: str) -> Level:
-    lower = max(1, int(limit * _LESS))
+        if level.limit >= most:
+            reason = "as much as the operator allows"
+        return replace(level, limit=min(level.limit, most), doubling=False, reason=reason)
+    if level.rest:
+        return level
+    more = level.limit * 2 if level.doubling else level.limit + max(1, level.limit // 8)
+    reason = "answers take no longer: trying with more"
     return replace(
-        level, limit=lower, doubling=False, tried_from=limit, tried_rate=rate, steady=0, reason=why
+        level, limit=min(most, more), tried_from=level.limit, tried_rate=rate, reason=reason
     )
 
 
-def _judged(level: Level, seen: Observed, rate: float) -> Level:
+def _halved(level: Level, most: int) -> Level:
+    lower = max(1, min(level.limit, most) // 2)
+    reason = "the directory asked to be asked less"
+    return replace(
+        level, limit=lower, doubling=False, tried_from=0, steady=0, rest=0, reason=reason
+    )
+
+
+def _less(level: Level, rate: float, why: str) -> Level:
+    lower = max(1, int(level.limit * _LESS))
+    return replace(
+        level, limit=lower, doubling=False, tried_from=level.limit, tried_rate=rate, steady=0,
+        reason=why,
+    )  # fmt: skip
+
+
+def _judged_less(level: Level, seen: Observed, rate: float) -> Level:
     before = level.tried_from
-    ended = replace(level, tried_from=0, tried_rate=0.0)
-    if not seen.saturated:
-        return replace(ended, limit=before)
+    level = replace(level, tried_from=0, base=seen.each, rest=_REST)
     if rate < level.tried_rate * _AS_MUCH:
-        reason = f"with less, less was done: back to {before}"
-        return replace(ended, limit=before, base=seen.each, reason=reason)
+        reason = f"fewer than {before} at once do less"
+        return replace(level, limit=before, reason=reason)
+    reason = f"with {level.limit} at once, as much is done as with {before}"
     if level.limit == 1:
-        return replace(ended, base=seen.each, reason="with one at a time, as much is done")
-    return _tried(level, level.limit, rate, f"with {level.limit} at once, as much is done")
+        return replace(level, reason=reason)
+    return _less(level, rate, reason)
+
+
+def _gain(level: Level) -> float:
+    return level.limit / level.tried_from - 1
 
 
 def share_out(total: int, wanted: Mapping[str, int], turn: int) -> dict[str, int]:

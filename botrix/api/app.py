@@ -17,6 +17,7 @@ from botrix import __version__
 from botrix.api import (
     accounts,
     audit,
+    directories,
     generate,
     history,
     imports,
@@ -58,6 +59,7 @@ _NOUNS = (
     accounts,
     passwords,
     history,
+    directories,
     system,
     metrics,
     sign_in,

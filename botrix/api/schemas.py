@@ -7,7 +7,14 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
-from botrix.model import MAX_ACCOUNTS, AccountStatus, JobStatus, Lane, Role
+from botrix.model import (
+    MAX_ACCOUNTS,
+    AccountStatus,
+    DirectoryStatus,
+    JobStatus,
+    Lane,
+    Role,
+)
 
 T = TypeVar("T")
 MAX_EXPORT = 100_000
@@ -43,8 +50,9 @@ class BadRowView(BaseModel):
 
 
 class JobView(BaseModel):
-    """A job; the counts add up to `count` once it is final. provisional: what failed or was
-    cancelled will be looked for once more, since a call may have landed late."""
+    """A job; the counts add up to `count` once it is final. held: it waits, for its directory is
+    paused. provisional: what failed or was cancelled will be looked for once more, since a call may
+    have landed late."""
 
     id: str
     status: JobStatus
@@ -60,6 +68,7 @@ class JobView(BaseModel):
     deleted: int
     retried: int
     bad_rows: int
+    held: bool
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None
@@ -94,6 +103,26 @@ class AccountView(BaseModel):
     updated_at: datetime
 
 
+class DirectoryView(BaseModel):
+    """A directory and how it is used. reason: why its jobs wait, where it is paused; next_probe_in:
+    seconds. limit: calls at once, of all workers together, and why so many; most and rate
+    (operations a second): what its operator allows. at_once: of the workers that use it now."""
+
+    name: str
+    kind: str
+    paused: bool
+    status: DirectoryStatus
+    reason: str | None
+    since: datetime | None
+    next_probe_in: float | None
+    limit: int | None
+    limit_reason: str
+    most: int | None
+    rate: float | None
+    workers: int
+    at_once: int
+
+
 class HappeningView(BaseModel):
     """Something that happened to a job, or to one of its accounts. worker and session: whose it
     was."""
@@ -113,6 +142,12 @@ class Page(BaseModel, Generic[T]):
 
     items: list[T]
     next: str | None
+
+
+class Directories(BaseModel):
+    """All that the tenant has."""
+
+    items: list[DirectoryView]
 
 
 class KeyView(BaseModel):

@@ -1,4 +1,4 @@
-"""What runs: workers, the line, directories, and whether all is well."""
+"""What runs: workers, the line, and whether all is well."""
 
 from __future__ import annotations
 
@@ -45,13 +45,6 @@ async def line(here: Reads) -> dict[str, Any]:
         **{lane.value: n for lane, n in depths.items()},
         "sum": sum(depths.values()),
     }
-
-
-@router.get("/api/directories")
-async def directories(here: Reads) -> dict[str, Any]:
-    """The configured directories; credentials are no part of them."""
-    rows = await here.queries.directories(here.tenant)
-    return {"items": [{"name": r["name"], "kind": r["kind"], "paused": r["paused"]} for r in rows]}
 
 
 _DOWN = {"description": "The ledger cannot be used", "content": {"application/json": {}}}

@@ -9,15 +9,17 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from botrix.cli.console import console
-from botrix.cli.render import print_rows
+from botrix.cli.render import print_json, print_rows, say
 from botrix.errors import BotrixError
 from botrix.model import DEFAULT_TENANT
 from botrix.settings import Settings
 
 if TYPE_CHECKING:
     from botrix.creators.creator import Check
+    from botrix.ledger.governing import Use
 
 _tenant = click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose it is.")
 
@@ -76,6 +78,24 @@ def list_(as_json: bool, tenant: str) -> None:
     print_rows(rows, ("name", "kind", "config", "secrets", "policy"), as_json)
 
 
+@directory.command("show")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@_tenant
+def show(name: str, as_json: bool, tenant: str) -> None:
+    """Show how much a directory is asked, whether its jobs wait, and why."""
+    use = _run(_show(tenant, name))
+    if as_json:
+        print_json({"directory": name, **msgspec.structs.asdict(use)})
+        return
+    why = f": {use.reason}" if use.reason else ""
+    probe = "" if use.next_probe_in is None else f"; probed in {use.next_probe_in:.0f} s"
+    say(f"{name} is {use.status}{why}{probe}")
+    if use.limit is not None:
+        say(f"  limit    {use.limit} calls at once, of all workers ({use.limit_reason})")
+    say(f"  workers  {use.workers}, which may make {use.at_once} calls at once")
+
+
 @directory.command("check")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -84,19 +104,19 @@ def check(name: str, as_json: bool, tenant: str) -> None:
     """Look whether a directory can be used; exit status 1 where it cannot."""
     found = _run(_check(tenant, name))
     if as_json:
-        click.echo(json.dumps({"directory": name, **asdict(found)}, indent=2, ensure_ascii=False))
+        print_json({"directory": name, **asdict(found)})
     else:
         _print_check(name, found)
     raise SystemExit(0 if found.usable else 1)
 
 
 def _print_check(name: str, found: Check) -> None:
-    click.echo(f"{name} can be used" if found.usable else f"{name} cannot be used: {found.problem}")
+    say(f"{name} can be used" if found.usable else f"{name} cannot be used: {found.problem}")
     for line in found.can:
-        click.echo(f"  can     {line}")
+        say(f"  can     {line}")
     for deviation in found.deviations:
-        click.echo(f"  wrong   {deviation.what}")
-        click.echo(f"    so    {deviation.so}")
+        say(f"  wrong   {deviation.what}")
+        say(f"    so    {deviation.so}")
 
 
 def _pair(text: str) -> tuple[str, Any]:
@@ -207,6 +227,20 @@ async def _list(tenant: str) -> list[dict[str, Any]]:
         return await queries.directories(tenant)
     finally:
         await queries.close()
+
+
+async def _show(tenant: str, name: str) -> Use:
+    from botrix.errors import NotFound
+    from botrix.ledger.governing import used
+    from botrix.services import open_ledger
+
+    ledger = open_ledger(Settings.read().ledger_url)
+    try:
+        if await ledger.directory(tenant, name) is None:
+            raise NotFound(f"there is no directory {name!r}; see: botrix directory list")
+        return used(await ledger.standing(tenant, name))
+    finally:
+        await ledger.close()
 
 
 async def _check(tenant: str, name: str) -> Check:

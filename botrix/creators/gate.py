@@ -20,6 +20,8 @@ from botrix.creators.limits import MOST
 LONGEST_PATIENCE = 20.0
 """Seconds to wait with an account in hand; for longer, it is put off instead."""
 FIRST_LIMIT = 16
+_ALARMING = (3, 20)
+"""So many failures are looked at at once."""
 
 
 class Answered(StrEnum):
@@ -58,6 +60,7 @@ class Tally:
     after: float = 0.0
     problem: str = ""
     fatal: Answered | None = None
+    failed: int = 0
 
     def of(self, *kinds: Answered) -> int:
         return sum(self.answers.get(kind, 0) for kind in kinds)
@@ -147,7 +150,8 @@ class Gate:
         self._wake()
 
     def open(self) -> None:
-        self._shut = ""
+        """After a pause, which waits are no longer of."""
+        self._shut, self._not_before = "", 0.0
         self._wake()
 
     def set_limit(self, limit: int) -> None:
@@ -204,8 +208,10 @@ class Gate:
             tally.seconds += seconds
         elif how is not Answered.DONE:
             tally.problem = problem or tally.problem
+            tally.failed += 1
             if how in FATAL:
                 tally.fatal = how
+            if how in FATAL or tally.failed in _ALARMING:
                 self.alarm.set()
         if after:
             tally.after = max(tally.after, after)

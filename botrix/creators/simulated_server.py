@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -50,12 +51,13 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
-    """delay: seconds per call. blind: seconds until `find` sees what was created. steal: the share
-    of names that somebody else takes just before a create. The others are deviations of real
-    servers."""
+    """delay: seconds per call; width: works on so many at once, and lets others wait (0: on all).
+    blind: seconds until `find` sees what was created. steal: the share of names that somebody else
+    takes just before a create. The others are deviations of real servers."""
 
     delay: float = 0.0
     steal: float = 0.0
+    width: int = 0
     blind: float = 0.0
     ignore_filter: bool = False
     no_filter: bool = False
@@ -99,12 +101,15 @@ class SimulatedServer:
         app.router.add_delete("/Users/{id}", self._ruled("change", self._delete))
         app.router.add_put("/_quirks", self._put_quirks)
         app.router.add_get("/_entries", self._entries)
+        app.router.add_get("/_most", self._at_once)
         app.router.add_post("/_login", self._login)
         return app
 
     def _set(self, quirks: Quirks) -> None:
         self._quirks = quirks
         self._rng = random.Random(quirks.seed)  # noqa: S311  a fault is no secret
+        self._width = asyncio.Semaphore(quirks.width) if quirks.width else None
+        self._inside = self._most = 0
         self._left = [rule.times for rule in quirks.rules]
 
     def _ruled(self, verb: str, handler: _Handler) -> _Handler:
@@ -112,8 +117,7 @@ class SimulatedServer:
             if request.headers.get("Authorization") != f"Bearer {self._token}":
                 return _error(401, "the token is not valid")
             await request.read()
-            if self._quirks.delay:
-                await asyncio.sleep(self._quirks.delay)
+            await self._work()
             rule = self._rule(verb, await request.text() + request.query_string)
             if rule is None:
                 answer = await handler(request)
@@ -140,6 +144,16 @@ class SimulatedServer:
     def _land(self, task: asyncio.Task[None]) -> None:
         self._landing.add(task)
         task.add_done_callback(self._landing.discard)
+
+    async def _work(self) -> None:
+        """What it takes, before an answer; and how many are at it at once, for who asks later."""
+        self._inside += 1
+        self._most = max(self._most, self._inside)
+        try:
+            async with self._width or contextlib.nullcontext():
+                await asyncio.sleep(self._quirks.delay)
+        finally:
+            self._inside -= 1
 
     def _rule(self, verb: str, said: str) -> Rule | None:
         for n, rule in enumerate(self._quirks.rules):
@@ -233,6 +247,10 @@ class SimulatedServer:
         except (TypeError, ValueError) as error:
             return _error(400, f"these are no quirks: {error}")
         return web.Response(status=204)
+
+    async def _at_once(self, request: web.Request) -> web.StreamResponse:
+        """The most calls that were under way at once since the quirks were set."""
+        return web.json_response(self._most)
 
     async def _entries(self, _: web.Request) -> web.Response:
         shown = [_shown(entry) for entry in self._store.entries.values()]

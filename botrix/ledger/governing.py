@@ -77,6 +77,43 @@ class Standing(msgspec.Struct, frozen=True):
     users: dict[str, User]
 
 
+class Use(msgspec.Struct, frozen=True):
+    """How a directory is used, for people. status: why it is paused says `reason`; next_probe_in:
+    seconds. limit: calls at once, of all workers, and why; most: what the operator allows, and
+    rate: operations a second. workers: how many use it now, and at_once how many calls they may
+    make together."""
+
+    status: DirectoryStatus = DirectoryStatus.WORKING
+    reason: str = ""
+    since: float | None = None
+    next_probe_in: float | None = None
+    limit: int | None = None
+    limit_reason: str = "it was not used yet"
+    workers: int = 0
+    at_once: int = 0
+
+
+def used(standing: Standing | None) -> Use:
+    """None: nothing was ever asked of it."""
+    if standing is None:
+        return Use()
+    row, mood = standing.governed, standing.governed.mood
+    paused = mood.status is DirectoryStatus.PAUSED
+    users = [user for user in standing.users.values() if user.demand]
+    return Use(
+        mood.status, mood.reason, mood.since or None,
+        max(0.0, mood.probe_at - standing.now) if paused else None,
+        _limit(row), _WHY.get(mood.status, row.level.reason), len(users),
+        sum(user.share for user in users),
+    )  # fmt: skip
+
+
+_WHY = {
+    DirectoryStatus.PAUSED: "it is paused",
+    DirectoryStatus.TRYING: "one call at a time, since it was paused",
+}
+
+
 def govern(
     row: Governed,
     users: Mapping[str, User],
@@ -85,7 +122,7 @@ def govern(
     now: float,
 ) -> tuple[Governed, User, Allowance]:
     """The row after a report, the share of who reports, and what is answered."""
-    row = _decided(_moody(_gathered(row, report, now), now), now)
+    row = _decided(_moody(_gathered(row, report, now), report.window, now), now)
     limit = _limit(row)
     others = {
         one: user for one, user in users.items() if one != session and now - user.seen_at < PRESENT
@@ -119,8 +156,10 @@ def _gathered(row: Governed, report: Report, now: float) -> Governed:
     return replace(row, seen=seen, window=window, not_before=not_before, most=report.most)
 
 
-def _moody(row: Governed, now: float) -> Governed:
-    mood = breaker.judge(row.mood, row.window, now)
+def _moody(row: Governed, latest: Window, now: float) -> Governed:
+    """Failures count together; whether a directory works again, the latest calls tell."""
+    working = row.mood.status is DirectoryStatus.WORKING
+    mood = breaker.judge(row.mood, row.window if working else latest, now)
     if mood.status is row.mood.status:
         return replace(row, mood=mood)
     level = Level() if mood.status is DirectoryStatus.WORKING else row.level

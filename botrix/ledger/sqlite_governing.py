@@ -30,7 +30,9 @@ _SAVE = (
     " ON CONFLICT (tenant_id, name) DO UPDATE SET status = ?3, probe_at = ?4, state = ?5"
 )
 _USERS = (
-    "SELECT session_id, demand, share, seen_at FROM throttle_users WHERE tenant_id = ? AND name = ?"
+    "SELECT u.session_id, u.demand, u.share, u.seen_at FROM throttle_users u"
+    " JOIN sessions s ON s.id = u.session_id AND s.status = 'live'"
+    " WHERE u.tenant_id = ? AND u.name = ?"
 )
 _SAVE_USER = (
     "INSERT INTO throttle_users (tenant_id, name, session_id, demand, share, seen_at)"

@@ -187,6 +187,8 @@ class Desk:
             self._awake[key] = asyncio.Event()
             self._start(self._open(key))
         self._awake[key].set()
+        if not self._directories.gate(*key).limit:
+            self._directories.alarm.set()
 
     def _start(self, hand: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(hand)

@@ -14,26 +14,31 @@ from typing import Any
 import asyncpg
 import pytest
 
+from botrix.breaker import Window
 from botrix.ledger import (
     postgres_audit,
     postgres_claim,
     postgres_dispatch,
+    postgres_governing,
     postgres_keeping,
     postgres_reconcile,
     postgres_sessions,
     postgres_verbs,
     sqlite_claim,
     sqlite_dispatch,
+    sqlite_governing,
     sqlite_keeping,
     sqlite_reconcile,
     sqlite_sessions,
     sqlite_verbs,
 )
+from botrix.ledger.governing import Report
 from botrix.ledger.keeping import Rule
 from botrix.ledger.ledger import Asked, Found, Room, Submission
 from botrix.ledger.migrate import upgrade
 from botrix.ledger.postgres import _PLANNER
 from botrix.model import AccountStatus, Lane, NewJob, Person, PlannedAccount, Result, Source
+from botrix.throttle import Observed
 from tests.servers.postgres import PostgresServer
 
 # 20,000 jobs of which some stand in the line or are due, 10 accounts each, of every kind.
@@ -78,6 +83,7 @@ _NEW = [Submission(NewJob(f"new{n}", 1), f"key{n}", "print") for n in range(50)]
 _LIMITED = [Submission(NewJob(f"of-a{n}", 1, tenant_id="a"), f"key{n}", "print") for n in range(50)]
 _WAITING = {"a": 40, "default": 32}
 _RULE = Rule(30, 30)
+_FAILING = Report("default", "local", 1, 9, Observed(), Window(fatal="credentials refused"))
 _SEEN = {f"j{n}": n for n in range(8008, 9008, 10)}
 
 
@@ -132,6 +138,15 @@ def _every_verb_on_sqlite(db: sqlite3.Connection) -> None:
     assert sqlite_reconcile.landed(db, "s3", [Found(late)], now).accepted == 1
     sqlite_reconcile.looked_again(db, "s3", job, now, done=True)
     sqlite_dispatch.due(db, 500, now)
+    key = ("default", "local")
+    sqlite_governing.govern(db, "s3", [_FAILING], now)
+    sqlite_governing.hold(db, [(f"j{n}", *key) for n in range(100, 200)])
+    assert sqlite_governing.any_probe_due(db, now + 9)
+    assert sqlite_governing.due_probe(db, now + 9) == key
+    sqlite_governing.probed(db, *key, "", 60.0, now + 9)
+    assert sqlite_governing.to_release(db)
+    assert not sqlite_governing.release(db, 500, now)
+    assert sqlite_governing.standing(db, *key, now) is not None
     sqlite_dispatch.fetch(db, 500)
     sqlite_dispatch.passed_by(db, Lane.NORMAL, 5000, 500)
     sqlite_dispatch.put_back(db, _SEEN, now)
@@ -191,14 +206,15 @@ async def test_plans_on_postgres(postgres_server: PostgresServer, analysed: str)
         await _every_verb_on_postgres(explaining)
     finally:
         await db.close()
-    assert [sql for table, sql in explaining.scans if table != "tenants"] == []  # they are few
-    by_key = {"pk_jobs", "pk_accounts", "pk_sessions", "pk_directories"}
+    assert [sql for table, sql in explaining.scans if table not in _FEW] == []  # they are few
+    by_key = {"pk_jobs", "pk_accounts", "pk_sessions", "pk_directories", "pk_throttles"}
     for sql, extra in _INDEXES_BESIDE_KEYS.items():
         assert explaining.seen[sql] - by_key == extra, sql
     others = [sql for sql in explaining.seen if sql not in _INDEXES_BESIDE_KEYS]
     assert len(others) > 10
 
 
+_FEW = ("tenants", "throttles")
 _OPEN = {"ix_accounts_open"}
 _INDEXES_BESIDE_KEYS: dict[str, set[str]] = {
     postgres_verbs.RECORD: set(),
@@ -218,6 +234,7 @@ _INDEXES_BESIDE_KEYS: dict[str, set[str]] = {
     postgres_claim.MOVE: _OPEN,
     postgres_claim.HELD: {"ix_accounts_session"},
     postgres_claim.SUSPECT: {"ix_accounts_suspect"},
+    postgres_governing.RELEASE: {"ix_jobs_held"},
     postgres_keeping.OUTLIVED_PASSWORDS: {"ix_jobs_kept", "pk_tenants"},
     postgres_keeping.OUTLIVED_JOBS: {"ix_jobs_tenant"},
 }
@@ -245,6 +262,14 @@ async def _every_verb_on_postgres(db: Any) -> None:
     assert (await postgres_reconcile.landed(db, "s3", [Found(late)])).accepted == 1
     await postgres_reconcile.looked_again(db, "s3", job, done=True)
     assert (await postgres_dispatch.due(db, 500)).placed
+    key = ("default", "local")
+    await postgres_governing.govern(db, "s3", [_FAILING])
+    await postgres_governing.hold(db, [(f"j{n}", *key) for n in range(100, 200)])
+    await db.execute("UPDATE throttles SET probe_at = 0")
+    assert await postgres_governing.due_probe(db) == key
+    await postgres_governing.probed(db, *key, "", 60.0)
+    assert not await postgres_governing.release(db, 500)
+    assert await postgres_governing.standing(db, *key) is not None
     await postgres_dispatch.fetch(db, 500)
     await postgres_dispatch.passed_by(db, Lane.NORMAL, 5000, 500)
     assert len(await postgres_dispatch.put_back(db, _SEEN)) == len(_SEEN)

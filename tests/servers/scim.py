@@ -38,6 +38,7 @@ class ScimServer:
         assert self.process is not None
         if self._session is not None:
             await self._session.close()
+            self._session = None
         if self.process.returncode is None:
             self.process.kill()
         await self.process.wait()

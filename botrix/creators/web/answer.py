@@ -42,8 +42,8 @@ class Answer:
         return read if isinstance(read, dict) else {}
 
     def patience(self) -> bool:
-        """Whether nothing was done, and later it will be: such an answer costs no try."""
-        return not self.sent or self.status == 429
+        """Whether it will be done later, and most likely was not done now: it costs no try."""
+        return not self.sent or self.status in (429, 503)
 
     def shown(self, secret: str = "") -> str:
         """One line for people; `secret` is taken out should the server repeat it."""
@@ -72,7 +72,9 @@ def not_done(answer: Answer, secret: str = "") -> Outcome:
         return Outcome(OutcomeKind.RETRY, None, "credentials refused", CREDENTIALS, counted=False)
     if answer.status in _REFUSED and not answer.problem:
         return Outcome(OutcomeKind.REJECTED, None, "rejected", shown)
-    return Outcome(OutcomeKind.UNKNOWN, None, "no clear answer", shown, answer.after)
+    return Outcome(
+        OutcomeKind.UNKNOWN, None, "no clear answer", shown, answer.after, not answer.patience()
+    )
 
 
 def changed(answer: Answer, entry_id: str, secret: str = "") -> Outcome:
