@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import ssl
 from typing import Any
 
 import aiohttp
@@ -51,9 +52,12 @@ class PinnedResolver(AbstractResolver):
         await self._look_up.close()
 
 
-def connector(target: Target, resolver: PinnedResolver, limit: int) -> aiohttp.TCPConnector:
-    """limit: connections at once. Give the session that uses it `trust_env=False`, or a variable
-    could put a proxy in between, and have it follow no redirects."""
+def connector(
+    target: Target, resolver: PinnedResolver, limit: int, tls: ssl.SSLContext | None = None
+) -> aiohttp.TCPConnector:
+    """limit: connections at once. tls: how servers are verified, unless by the authorities that
+    this system trusts. Give the session that uses it `trust_env=False`, or a variable could put a
+    proxy in between, and have it follow no redirects."""
 
     def opened(info: tuple[Any, ...]) -> socket.socket:
         family, kind, protocol, _, address = info
@@ -61,8 +65,9 @@ def connector(target: Target, resolver: PinnedResolver, limit: int) -> aiohttp.T
         return socket.socket(family, kind, protocol)
 
     return aiohttp.TCPConnector(
-        limit=limit, resolver=resolver, use_dns_cache=False, socket_factory=opened
-    )
+        limit=limit, resolver=resolver, use_dns_cache=False, socket_factory=opened,
+        ssl=tls or True,
+    )  # fmt: skip
 
 
 def _allowed(target: Target, *addresses: str) -> None:

@@ -19,6 +19,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from botrix import guard
 from botrix.addresses import Reach, check_url
 from botrix.creators.gate import Gate
+from botrix.creators.web.authorization import Fixed
 from botrix.creators.web.http import Http
 from botrix.creators.web.settings import WebSettings
 from botrix.guard import PinnedResolver
@@ -79,7 +80,7 @@ def connected(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def asking(url: str, names: Names) -> Http:
     target = check_url(url, Reach(allow_http=True))
-    return Http(WebSettings(url, target, "Bearer t"), 2.0, Gate(), look_up=names)
+    return Http(WebSettings(url, target, Fixed("Bearer t")), 2.0, Gate(), look_up=names)
 
 
 async def test_a_name_that_is_rebound_is_refused(connected: list[str]) -> None:

@@ -26,7 +26,7 @@ from botrix.errors import DirectoryError
         ({"url": "https://x/v2", "token": "t"}, "--secret token"),
         ({"url": "https://x/v2", "token": Secret("t"), "token_env": "T"}, "once"),
         ({"url": "https://x/v2", "token": Secret("Tr0ub 4dor")}, "sealed secret"),
-        ({"url": Secret("https://x/v2")}, "may be sealed: token"),
+        ({"url": Secret("https://x/v2")}, "may be sealed: token, password, client_secret"),
         ({"url": "https://x/v2?a=b"}, "`url`"),
         ({"url": ["https://x/v2"]}, "`url`"),
         ({"url": "https://10.0.0.1/v2"}, "networks="),
@@ -34,6 +34,7 @@ from botrix.errors import DirectoryError
         ({"url": "https://x/v2", "networks": ["0.0.0.0/0"]}, "too wide"),
         ({"url": "https://x/v2", "allow_http": "no"}, "true or false"),
         ({"url": "https://x/v2", "password": "t"}, "in the clear"),
+        ({"url": "https://x/v2", "client_secret": "t"}, "in the clear"),
         ({"url": "https://x/v2", "colour": 1}, "'colour'"),
         ({"url": "https://x/v2", "concurrency": 0}, "1 to 256"),
         ({"url": "https://x/v2", "concurrency": True}, "1 to 256"),
@@ -52,17 +53,18 @@ async def test_settings_that_cannot_be_used(config: dict[str, Any], told: str) -
     assert "secret@" not in str(caught.value)
 
 
-def test_the_token_is_read_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_token_is_read_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "abc\n")
     settings = read({"url": "https://x/v2/", "token_env": "MY_TOKEN"})
-    assert (settings.authorization, settings.url) == ("Bearer abc", "https://x/v2")
+    assert await settings.authorization.header(1.0) == "Bearer abc"
+    assert settings.url == "https://x/v2"
     assert "abc" not in repr(settings)
 
 
-def test_a_sealed_token_is_used_and_not_shown() -> None:
+async def test_a_sealed_token_is_used_and_not_shown() -> None:
     config = {"url": "https://x/v2", "token": Secret("abc")}
     settings = read(config)
-    assert settings.authorization == "Bearer abc"
+    assert await settings.authorization.header(1.0) == "Bearer abc"
     assert "abc" not in f"{settings!r} {config!r} {config['token']}"
 
 

@@ -21,12 +21,13 @@ from botrix.creators.scim import answers, settings
 from botrix.creators.scim.listing import Listing, unsure
 from botrix.creators.web.answer import CREDENTIALS, changed
 from botrix.creators.web.http import Http
+from botrix.creators.web.settings import SECRETS
 from botrix.model import Outcome, OutcomeKind
 
 _USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 _PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 _MEDIA = "application/scim+json"
-SEALED = ("token",)
+SEALED = SECRETS
 DEMANDS_A_CHANGE = False
 GATED = True
 _NO_ID = Outcome(OutcomeKind.UNKNOWN, None, "no usable id", "the directory gave no usable id")

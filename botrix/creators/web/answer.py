@@ -17,7 +17,8 @@ _REFUSED = frozenset({400, 404, 405, 406, 410, 411, 413, 414, 415, 422, 431})
 @dataclass(frozen=True, slots=True)
 class Answer:
     """status 0: there was none, or only a part. sent: False where the request surely never
-    reached the server. after: seconds that the server asks to wait. headers: by lower-case name."""
+    reached the server. after: seconds that the server asks to wait. headers: by lower-case name.
+    hidden: secrets that were sent, never to be shown should the server repeat them."""
 
     status: int
     body: bytes = b""
@@ -25,6 +26,7 @@ class Answer:
     problem: str = ""
     after: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    hidden: tuple[str, ...] = field(default=(), repr=False)
     answered: Answered = Answered.DONE
 
     def read(self) -> Any:
@@ -50,16 +52,18 @@ class Answer:
         said = self.resource()
         words = (said.get(name) for name in ("detail", "errorMessage", "message", "error"))
         detail = self.problem or str(next((word for word in words if word), ""))
-        if secret:
-            detail = detail.replace(secret, "***")
+        for one in (secret, *self.hidden):
+            detail = detail.replace(one, "***") if one else detail
         detail = "".join(c if c.isprintable() else " " for c in detail[:300])
-        shown = f"HTTP {self.status}" if self.status else "no answer"
+        shown = f"HTTP {self.status}" if self.status and self.sent else "no answer"
         return f"{shown}: {detail}" if detail else shown
 
 
 def not_done(answer: Answer, secret: str = "") -> Outcome:
     """Of a call that should have changed something, and whose answer does not say that it did."""
     shown = answer.shown(secret)
+    if answer.status in (401, 403):
+        return Outcome(OutcomeKind.RETRY, None, "credentials refused", CREDENTIALS, counted=False)
     if not answer.sent:
         return Outcome(
             OutcomeKind.RETRY, None, "directory away", shown, answer.after, counted=False
@@ -68,8 +72,6 @@ def not_done(answer: Answer, secret: str = "") -> Outcome:
         return Outcome(OutcomeKind.CONFLICT, None, "name taken", shown)
     if answer.status == 429:
         return Outcome(OutcomeKind.RETRY, None, "too many requests", shown, answer.after, False)
-    if answer.status in (401, 403):
-        return Outcome(OutcomeKind.RETRY, None, "credentials refused", CREDENTIALS, counted=False)
     if answer.status in _REFUSED and not answer.problem:
         return Outcome(OutcomeKind.REJECTED, None, "rejected", shown)
     return Outcome(

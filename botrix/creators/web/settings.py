@@ -4,6 +4,7 @@ the clear."""
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,21 +12,43 @@ from typing import Any
 
 from botrix.addresses import Reach, Target, check_url, read_networks
 from botrix.creators.creator import Secret
+from botrix.creators.web.authorization import Authorization, Fixed, basic
+from botrix.creators.web.tls import TLS, read_tls
+from botrix.creators.web.tokens import Grant, Tokens
 from botrix.errors import AddressRefused, DirectoryError
 
 URL = frozenset({"url", "allow_http", "networks"})
 TOKEN = frozenset({"token", "token_env", "token_file"})
+PASSWORD = frozenset({"username", "password", "password_env", "password_file"})
+CLIENT = frozenset(
+    {"token_url", "client_id", "client_secret", "client_secret_env", "client_secret_file",
+     "client_auth", "scope"}
+)  # fmt: skip
+WEB = URL | TLS | TOKEN | PASSWORD | CLIENT
+"""All that `read_web` reads."""
+SECRETS = ("token", "password", "client_secret")
+"""Of these, any may come sealed."""
 LIMITS = frozenset({"concurrency", "rate"})
 """Read by the worker, which finds the limit of a directory; every kind lets them be."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """url: without a slash at its end; target: what it names. authorization: of each request."""
+    """url: without a slash at its end; target: what it names. authorization: of each request. tls:
+    how the host is verified, unless by the authorities that this system trusts."""
 
     url: str
     target: Target
-    authorization: str = field(repr=False)
+    authorization: Authorization = field(repr=False)
+    tls: ssl.SSLContext | None = None
+
+
+def read_web(kind: str, config: Mapping[str, Any], example: str) -> WebSettings:
+    """Of a kind that has no other settings. Raises DirectoryError, saying what to correct."""
+    check_known(kind, config, WEB)
+    url, target = read_url(config, example)
+    tls = read_tls(config, url, *(str(config[name]) for name in ("token_url",) if name in config))
+    return WebSettings(url, target, read_authorization(config, tls), tls)
 
 
 def check_known(kind: str, config: Mapping[str, Any], known: Iterable[str]) -> None:
@@ -43,25 +66,63 @@ def check_known(kind: str, config: Mapping[str, Any], known: Iterable[str]) -> N
         )
 
 
-def read_url(config: Mapping[str, Any], example: str) -> tuple[str, Target]:
+def read_url(config: Mapping[str, Any], example: str, name: str = "url") -> tuple[str, Target]:
     """allow_http: passwords may travel in the clear, also off this machine. networks: addresses
     that may be called besides public ones. Raises DirectoryError, saying what to correct."""
-    url = config.get("url", "")
+    url = config.get(name, "")
     allow_http = config.get("allow_http", False)
     if type(allow_http) is not bool:
         raise DirectoryError("`allow_http` must be true or false")
     if not isinstance(url, str) or "?" in url:
-        raise DirectoryError(f"`url` must be like {example}")
+        raise DirectoryError(f"`{name}` must be like {example}")
     try:
         networks = read_networks(config.get("networks", ()))
         return url.rstrip("/"), check_url(url, Reach(allow_http, networks))
     except AddressRefused as refused:
-        raise DirectoryError(f"`url` cannot be used: {refused}") from None
+        raise DirectoryError(f"`{name}` cannot be used: {refused}") from None
+
+
+def read_authorization(config: Mapping[str, Any], tls: ssl.SSLContext | None) -> Authorization:
+    """A token; username and password; or a client of OAuth 2.0. Raises DirectoryError where there
+    is more or less than one of these."""
+    given = [names for names in (TOKEN, PASSWORD, CLIENT) if names & set(config)]
+    if len(given) > 1:
+        raise DirectoryError(
+            "the operator has one way to sign in: give token, or username and password, or "
+            "token_url, client_id and client_secret"
+        )
+    if given == [PASSWORD]:
+        return Fixed(basic(_name(config, "username", ":"), read_secret(config, "password")))
+    if given == [CLIENT]:
+        return Tokens(_read_grant(config), tls)
+    return Fixed(f"Bearer {read_secret(config, 'token')}")
+
+
+def _read_grant(config: Mapping[str, Any]) -> Grant:
+    url, target = read_url(config, "https://HOST/oauth/token", "token_url")
+    ways = {"basic": False, "body": True}
+    if config.get("client_auth", "basic") not in ways:
+        raise DirectoryError("`client_auth` must be basic (as most servers have it) or body")
+    return Grant(
+        url, target, _name(config, "client_id"), read_secret(config, "client_secret"),
+        scope=_name(config, "scope") if "scope" in config else "",
+        in_body=ways[config.get("client_auth", "basic")],
+    )  # fmt: skip
+
+
+def _name(config: Mapping[str, Any], name: str, never: str = "") -> str:
+    """One that is no secret."""
+    value = config.get(name)
+    usable = isinstance(value, str) and value.isprintable() and value
+    if not usable or (never and never in str(value)):
+        without = f" without `{never}`" if never else ""
+        raise DirectoryError(f"`{name}` must be a text{without}; put the operator's there")
+    return str(value)
 
 
 def read_secret(config: Mapping[str, Any], name: str) -> str:
     """Sealed, or by name_env (the name of a variable) or name_file. Raises DirectoryError where it
-    is given more or less than once, or cannot be sent in a header."""
+    is given more or less than once, or cannot be sent."""
     given = [key for key in (name, f"{name}_env", f"{name}_file") if key in config]
     if len(given) != 1:
         raise DirectoryError(
@@ -70,7 +131,10 @@ def read_secret(config: Mapping[str, Any], name: str) -> str:
         )
     value, where = _read(given[0], config[given[0]])
     value = value.strip()
-    if not value or not value.isascii() or not value.isprintable() or " " in value:
+    usable = value.isprintable()
+    if name == "token":  # as it stands in a header
+        usable = usable and value.isascii() and " " not in value
+    if not value or not usable:
         raise DirectoryError(f"{where} holds no usable {name}; put the operator's {name} there")
     return value
 
