@@ -33,11 +33,11 @@ class Authority:
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, *names: str) -> tuple[Path, Path]:
+    def issue(self, name: str, *names: str, expired: bool = False) -> tuple[Path, Path]:
         """names: host names and addresses. Answers the files of certificate and key."""
         key = ec.generate_private_key(ec.SECP256R1())
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        built = self._builder(_name(name), key).add_extension(
+        built = self._builder(_name(name), key, -0.5 if expired else 24).add_extension(
             x509.ExtendedKeyUsage(purposes), critical=False
         )
         if names:
@@ -62,7 +62,7 @@ class Authority:
         files = {"ssl_ca_certs": self.file, "ssl_certfile": certificate, "ssl_keyfile": key}
         return urlencode(files)
 
-    def _builder(self, subject: x509.Name, key: Key) -> x509.CertificateBuilder:
+    def _builder(self, subject: x509.Name, key: Key, hours: float = 24) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         return (
@@ -72,7 +72,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_after(now + timedelta(hours=hours))
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
             .add_extension(authority, critical=False)
         )

@@ -11,6 +11,7 @@ from botrix.creators.gate import Answered
 from botrix.model import Outcome, OutcomeKind
 
 CREDENTIALS = "the directory refuses the operator's credentials; put valid ones where it says"
+_WORDS = ("detail", "errorMessage", "message", "error_description", "error")
 _REFUSED = frozenset({400, 404, 405, 406, 410, 411, 413, 414, 415, 422, 431})
 
 
@@ -45,18 +46,21 @@ class Answer:
 
     def patience(self) -> bool:
         """Whether it will be done later, and most likely was not done now: it costs no try."""
-        return not self.sent or self.status in (429, 503)
+        return not self.sent or self.status in (401, 403, 429, 503)
 
     def shown(self, secret: str = "") -> str:
         """One line for people; `secret` is taken out should the server repeat it."""
-        said = self.resource()
-        words = (said.get(name) for name in ("detail", "errorMessage", "message", "error"))
-        detail = self.problem or str(next((word for word in words if word), ""))
-        for one in (secret, *self.hidden):
-            detail = detail.replace(one, "***") if one else detail
-        detail = "".join(c if c.isprintable() else " " for c in detail[:300])
+        detail = self.problem or self._said(secret)
         shown = f"HTTP {self.status}" if self.status and self.sent else "no answer"
         return f"{shown}: {detail}" if detail else shown
+
+    def _said(self, secret: str) -> str:
+        said = self.resource()
+        words = (said.get(name) for name in _WORDS)
+        detail = str(next((word for word in words if word), ""))
+        for one in (secret, *self.hidden):
+            detail = detail.replace(one, "***") if one else detail
+        return "".join(c if c.isprintable() else " " for c in detail[:300])
 
 
 def not_done(answer: Answer, secret: str = "") -> Outcome:

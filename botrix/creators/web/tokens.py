@@ -19,7 +19,7 @@ from aiohttp.abc import AbstractResolver
 from botrix.addresses import Target
 from botrix.creators.gate import Answered
 from botrix.creators.web.answer import Answer
-from botrix.creators.web.authorization import basic
+from botrix.creators.web.authorization import basic, secrets_of
 from botrix.creators.web.connection import Connection
 
 _MARGIN = 30.0
@@ -135,22 +135,21 @@ def _lasts(seconds: Any) -> float:
 
 def _refused(said: Answer, grant: Grant) -> Answer:
     """As an answer of the directory, which was not asked."""
-    hidden = tuple(
-        secret
-        for one in (grant.client_secret, grant.password)
-        if one
-        for secret in (one, quote_plus(one))
-    )
-    if said.status and said.status < 300:
-        problem, how = "it gives no usable token", Answered.FAILED
-    else:
-        problem, how = replace(said, hidden=hidden).shown(), said.answered
-    credentials = said.status in _REFUSED
-    if credentials:
+    problem, how = replace(said, hidden=_secrets(grant)).shown(), said.answered
+    if said.status == 200:
+        problem = "it gives no usable token"
+    if said.status in _REFUSED:
         how = Answered.CREDENTIALS
     elif how is Answered.DONE:
         how = Answered.FAILED
     return Answer(
-        401 if credentials else 0, sent=False, hidden=hidden, answered=how, after=said.after,
+        401 if how is Answered.CREDENTIALS else 0, sent=False, after=said.after, answered=how,
         problem=f"the token endpoint of {grant.target.host}: {problem}",
     )  # fmt: skip
+
+
+def _secrets(grant: Grant) -> tuple[str, ...]:
+    """As they are, and as they are sent."""
+    header = _request(grant)[0].get("Authorization")
+    plain = grant.client_secret, grant.password
+    return (*plain, *map(quote_plus, plain), *(secrets_of(header) if header else ()))
