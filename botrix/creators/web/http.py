@@ -58,9 +58,10 @@ class Http:
         headers: Mapping[str, str] | None = None,
         operations: int = 1,
     ) -> Answer:
-        """path: below the base url, quoted. body: sent as JSON. operations: how many accounts it
-        concerns. status 0: no answer; see Answer.sent."""
-        said = None if body is None else json.dumps(body).encode()
+        """path: below the base url, quoted. body: sent as JSON; a text is that already. operations:
+        how many accounts it concerns. status 0: no answer; see Answer.sent."""
+        text = body if isinstance(body, str) else json.dumps(body)
+        said = None if body is None else text.encode()
         async with self._gate.call(operations, timed=method != "GET") as call:
             if call.shut:
                 return Answer(0, sent=False, problem=call.shut, after=call.after)

@@ -43,9 +43,11 @@ class WebSettings:
     tls: ssl.SSLContext | None = None
 
 
-def read_web(kind: str, config: Mapping[str, Any], example: str) -> WebSettings:
-    """Of a kind that has no other settings. Raises DirectoryError, saying what to correct."""
-    check_known(kind, config, WEB)
+def read_web(
+    kind: str, config: Mapping[str, Any], example: str, besides: Iterable[str] = ()
+) -> WebSettings:
+    """besides: the settings of the kind itself. Raises DirectoryError, saying what to correct."""
+    check_known(kind, config, WEB | set(besides))
     url, target = read_url(config, example)
     tls = read_tls(config, url, *(str(config[name]) for name in ("token_url",) if name in config))
     return WebSettings(url, target, read_authorization(config, tls), tls)
