@@ -142,8 +142,9 @@ async def test_an_id_stays_one_part_of_the_path(token_file: str, entry_id: str) 
         opened("scim", {"url": f"{server.url}/scim", "token_file": token_file}) as creator,
     ):
         await _changes(creator, entry_id)
-        assert len(server.asked) == 3
-        for line in server.asked:
+        changes = [line for line in server.asked if not line.startswith("GET /scim/S")]
+        assert len(changes) == 3
+        for line in changes:
             _, path, _ = line.split(" ")
             assert path.startswith("/scim/Users/")
             assert path.count("/") == 3

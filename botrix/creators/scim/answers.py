@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote
 
 from botrix.creators.web.answer import Answer, not_done
 from botrix.model import Outcome, OutcomeKind
 
 
-def rows(answer: Answer) -> list[dict[str, Any]] | None:
-    """The users of a list answer (RFC 7644, 3.4.2); None where it cannot be read as one."""
+def rows(answer: Answer, *, counted: bool = True) -> list[dict[str, Any]] | None:
+    """The resources of a list answer (RFC 7644, 3.4.2); None where it cannot be read as one.
+    counted: it must say how many there are, which one by cursor need not."""
     read = answer.resource()
-    if answer.status != 200 or type(read.get("totalResults")) is not int:
+    if answer.status != 200 or not (counted or "Resources" in read):
+        return None
+    if counted and type(read.get("totalResults")) is not int:
         return None
     listed = read.get("Resources", [])
     if not isinstance(listed, list) or not all(isinstance(row, dict) for row in listed):
@@ -24,9 +28,35 @@ def total(answer: Answer) -> int:
     return int(answer.resource().get("totalResults", 0))
 
 
+def next_cursor(answer: Answer) -> str:
+    """Of the page after this one; "" where there is none."""
+    cursor = answer.resource().get("nextCursor")
+    return cursor if isinstance(cursor, str) else ""
+
+
 def created(answer: Answer, secret: str) -> Outcome:
-    """Of a POST to /Users."""
-    entry_id = answer.resource().get("id")
-    if answer.status in (200, 201) and isinstance(entry_id, str) and entry_id:
+    """Of a POST to /Users, or of an operation of a Bulk."""
+    entry_id = _entry_id(answer)
+    if answer.status in (200, 201) and entry_id and not answer.problem:
         return Outcome(OutcomeKind.CREATED, entry_id)
     return not_done(answer, secret)
+
+
+def refuses_primary(answer: Answer) -> bool:
+    """Whether it may be that word of an e-mail which the server does not take."""
+    said = answer.shown().lower()
+    return answer.status == 400 and ("primary" in said or "emails" in said)
+
+
+def _entry_id(answer: Answer) -> str:
+    """As the body says; where it can be read and has none, the end of the place where the entry is
+    (RFC 7644, 3.3 and 3.7)."""
+    said = answer.resource()
+    entry_id = said.get("id")
+    if isinstance(entry_id, str) and entry_id:
+        return entry_id
+    if answer.body and not said:
+        return ""
+    path = answer.headers.get("location", "").partition("?")[0]
+    before, _, last = path.rpartition("/Users/")
+    return unquote(last) if before and "/" not in last else ""

@@ -9,8 +9,6 @@ there are servers that ignore the filter, and others that drop `externalId`.
 from __future__ import annotations
 
 import asyncio
-import json
-import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -18,15 +16,20 @@ from urllib.parse import quote
 from botrix.creators.creator import Check, Deviation, Member, Sighting, Wanted, Whose
 from botrix.creators.gate import Gate
 from botrix.creators.scim import answers, settings
+from botrix.creators.scim.bulk import Bulk
+from botrix.creators.scim.changing import Changing, Edit, Operation
+from botrix.creators.scim.creating import Creating
+from botrix.creators.scim.groups import Groups
+from botrix.creators.scim.known import Known, by_name
 from botrix.creators.scim.listing import Listing, unsure
+from botrix.creators.scim.paging import first_page
 from botrix.creators.web.answer import CREDENTIALS, changed
 from botrix.creators.web.http import Http
 from botrix.creators.web.settings import SECRETS
 from botrix.model import Outcome, OutcomeKind
 
-_USER = "urn:ietf:params:scim:schemas:core:2.0:User"
-_PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 _MEDIA = "application/scim+json"
+_BATCH = 8
 SEALED = SECRETS
 DEMANDS_A_CHANGE = False
 GATED = True
@@ -35,7 +38,8 @@ _NO_ID = Outcome(OutcomeKind.UNKNOWN, None, "no usable id", "the directory gave 
 
 async def open_creator(config: Mapping[str, Any], timeout: float, gate: Gate) -> ScimCreator:
     """config: see settings.py. Raises DirectoryError for settings that cannot be used."""
-    return ScimCreator(Http(settings.read(config), timeout, gate, _MEDIA))
+    http = Http(settings.read(config), timeout, gate, _MEDIA)
+    return ScimCreator(http, gate, bulk=settings.read_bulk(config))
 
 
 class ScimCreator:
@@ -43,53 +47,59 @@ class ScimCreator:
 
     kind = "scim"
     unique_key = "userName"
-    batch = 8
     concurrency = 16
 
-    def __init__(self, http: Http) -> None:
+    def __init__(self, http: Http, gate: Gate, *, bulk: bool = True) -> None:
         self._http = http
-        self._listing = Listing(http)
-        self._filters: bool | None = None
-        self._probing = asyncio.Lock()
-        self._keeps_tags: bool | None = None
+        self._known = Known(http)
+        self._bulk = Bulk(http, self._known, gate, wanted=bulk)
+        self._listing = Listing(http, self._known)
+        self._changing = Changing(http, self._known)
+        self._groups = Groups(http, self._known, self._changing)
+        self._creating = Creating(http, self._known, self._bulk, self._groups, self._listing)
+
+    @property
+    def batch(self) -> int:
+        """More once it is known that the server has Bulk: read it before each batch."""
+        return max(_BATCH, self._bulk.most)
 
     async def check(self) -> Check:
-        """Asks for the configuration, then whether the filter works."""
-        said = await self._http.ask("GET", "/ServiceProviderConfig")
+        """Asks for what the server says of itself, then whether the filter works, lists and groups
+        can be read, and Bulk is there. Writes nothing."""
+        said = await self._known.configure()
         if said.status in (401, 403):
             return Check(False, problem=CREDENTIALS)
-        listed = await self._http.ask("GET", "/Users?startIndex=1&count=1")
+        listed = await first_page(self._http, self._known, "/Users", 1)
         if answers.rows(listed) is None:
             problem = f"no list of users at {self._http.shown}: {listed.shown()}"
             return Check(False, problem=problem)
-        can = ["refuses a second account of a userName (RFC 7643, 4.1)"]
-        wrong = []
-        if await self._filter_works():
-            can.append("finds an account by a filter")
-        else:
-            so = "accounts in doubt are looked for in a full list"
-            wrong.append(Deviation("ignores the filter", so))
-        if answers.rows(await self._http.ask("GET", "/Groups?startIndex=1&count=1")) is None:
+        await self._known.read()
+        await self._known.filter_works()
+        await self._bulk.probe()
+        can = ["refuses a second account of a userName (RFC 7643, 4.1)", *self._known.can()]
+        if self._bulk.most:
+            can.append(f"creates up to {self._bulk.most} accounts by one request (Bulk)")
+        wrong = self._known.deviations()
+        if answers.rows(await first_page(self._http, self._known, "/Groups", 1)) is None:
             wrong.append(Deviation("has no groups", "who is to be in one is not created"))
         return Check(True, tuple(can), tuple(wrong))
 
     async def find(self, wanted: Sequence[Wanted]) -> Sequence[Sighting]:
-        if await self._filter_works():
+        if await self._known.filter_works():
             return await asyncio.gather(*(self._find_one(one) for one in wanted))
         return await self._listing.find(wanted, self._judge)
 
     async def create(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]:
-        return await asyncio.gather(*(self._create_one(one) for one in wanted))
+        return await self._creating.create(wanted)
 
     async def join(self, members: Sequence[Member]) -> Sequence[Outcome]:
-        """One request a group and member (RFC 7644, 3.5.2.1); a group must be there."""
-        return await asyncio.gather(*(self._join_one(one) for one in members))
+        return await self._groups.join(members)
 
     async def set_password(self, entry_id: str, password: str) -> Outcome:
-        return await self._patch(entry_id, "password", password)
+        return await self._set(entry_id, "password", password, password)
 
     async def disable(self, entry_id: str) -> Outcome:
-        return await self._patch(entry_id, "active", False)
+        return await self._set(entry_id, "active", False)
 
     async def delete(self, entry_id: str) -> Outcome:
         if not _is_one(entry_id):
@@ -100,32 +110,8 @@ class ScimCreator:
     async def close(self) -> None:
         await self._http.close()
 
-    async def _create_one(self, one: Wanted) -> Outcome:
-        answer = await self._http.ask("POST", "/Users", _body(one))
-        self._listing.called(one.tag)
-        outcome = answers.created(answer, one.password)
-        if outcome.kind is OutcomeKind.CREATED:
-            self._keeps_tags = answer.resource().get("externalId") == one.tag
-        return outcome
-
-    async def _join_one(self, one: Member) -> Outcome:
-        for group in one.groups:
-            asked = quote(f"displayName eq {json.dumps(group)}", safe="")
-            found = answers.rows(await self._http.ask("GET", f"/Groups?filter={asked}"))
-            mine = [row for row in found or () if row.get("displayName") == group]
-            if not mine:
-                detail = f"there is no group {group}; make it at the directory"
-                return Outcome(OutcomeKind.REJECTED, one.entry_id, "no such group", detail)
-            operation = {"op": "add", "path": "members", "value": [{"value": one.entry_id}]}
-            body = {"schemas": [_PATCH], "Operations": [operation]}
-            path = f"/Groups/{quote(str(mine[0].get('id', '')), safe='')}"
-            outcome = changed(await self._http.ask("PATCH", path, body), one.entry_id)
-            if outcome.kind is not OutcomeKind.CREATED:
-                return outcome
-        return Outcome(OutcomeKind.CREATED, one.entry_id)
-
     async def _find_one(self, one: Wanted) -> Sighting:
-        answer = await self._http.ask("GET", _by_name(one.person.username))
+        answer = await self._http.ask("GET", f"/Users?filter={by_name(one.person.username)}")
         rows = answers.rows(answer)
         if rows is None:
             return unsure(answer)
@@ -140,35 +126,23 @@ class ScimCreator:
         entry_id, tag = str(mine[0].get("id", "")), mine[0].get("externalId")
         if tag == one.tag:
             return Sighting(Whose.OURS, entry_id)
+        self._creating.seen_of_another(one.tag)
         if isinstance(tag, str) and tag.startswith("botrix:"):
             return Sighting(Whose.OTHER_JOB, entry_id)
-        if tag is None and self._keeps_tags is not True:
+        if tag is None and self._known.tags is not True:
             if one.unguessable:  # nobody else can have come to this name
                 return Sighting(Whose.OURS, entry_id)
-            if self._keeps_tags is False:
+            if self._known.tags is False:
                 return Sighting(Whose.UNPROVEN, entry_id, "the directory keeps no externalId")
         return Sighting(Whose.FOREIGN, entry_id)
 
-    async def _filter_works(self) -> bool:
-        """Asks once for a name that cannot exist; a server that then shows anybody ignores the
-        filter. Not decided while the server does not answer: the filter is then tried."""
-        async with self._probing:
-            if self._filters is None:
-                answer = await self._http.ask("GET", _by_name(f"probe-{secrets.token_hex(16)}"))
-                rows = answers.rows(answer)
-                if rows is not None:
-                    self._filters = not rows
-                elif answer.status in (400, 403, 404, 405, 501):
-                    self._filters = False
-            return self._filters is not False
-
-    async def _patch(self, entry_id: str, path: str, value: object) -> Outcome:
+    async def _set(self, entry_id: str, name: str, value: object, secret: str = "") -> Outcome:
         if not _is_one(entry_id):
             return _NO_ID
-        operation = {"op": "replace", "path": path, "value": value}
-        body = {"schemas": [_PATCH], "Operations": [operation]}
-        answer = await self._http.ask("PATCH", _user(entry_id), body)
-        return changed(answer, entry_id, str(value) if path == "password" else "")
+        operation: Operation = {"op": "replace", "path": name, "value": value}
+        edit: Edit = lambda user: user.update({name: value})  # noqa: E731
+        answer = await self._changing.change(_user(entry_id), [operation], edit)
+        return changed(answer, entry_id, secret)
 
 
 def _is_one(entry_id: str) -> bool:
@@ -178,22 +152,3 @@ def _is_one(entry_id: str) -> bool:
 
 def _user(entry_id: str) -> str:
     return f"/Users/{quote(entry_id, safe='')}"
-
-
-def _by_name(username: str) -> str:
-    return f"/Users?filter={quote(f'userName eq {json.dumps(username)}', safe='')}"
-
-
-def _body(one: Wanted) -> dict[str, object]:
-    person = one.person
-    name = {"givenName": person.given_name, "familyName": person.family_name}
-    return {
-        "schemas": [_USER],
-        "externalId": one.tag,
-        "userName": person.username,
-        "name": {key: value for key, value in name.items() if value},
-        "displayName": person.display_name,
-        "emails": [{"value": person.email, "type": "work", "primary": True}],
-        "active": True,
-        "password": one.password,
-    }

@@ -9,27 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from botrix.creators.creator import Sighting, Wanted, Whose
-from botrix.creators.scim import answers
+from botrix.creators.scim.known import Known
+from botrix.creators.scim.paging import NotListed, Row, pages
 from botrix.creators.web.answer import Answer
 from botrix.creators.web.http import Http
 
-_PAGE = 500
-_MOST_PAGES = 10_000
 _FRESH = 60.0
 
-Row = Mapping[str, Any]
 Judge = Callable[[Wanted, Sequence[Row]], Sighting]
 
 
 class Listing:
     """All users by name, as small as can be: id, name and tag."""
 
-    def __init__(self, http: Http) -> None:
+    def __init__(self, http: Http, known: Known) -> None:
         self._http = http
+        self._known = known
         self._lock = asyncio.Lock()
         self._began = -_FRESH
         self._by_name: dict[str, Row] = {}
@@ -47,28 +45,20 @@ class Listing:
         since = max(self._calls.get(one.tag, oldest) for one in wanted)
         async with self._lock:
             if self._began <= since:
-                failed = await self._fetch()
-                if failed:
-                    return [failed] * len(wanted)
+                try:
+                    await self._fetch()
+                except NotListed as failed:
+                    return [unsure(failed.answer)] * len(wanted)
             found = [self._by_name.get(one.person.username.casefold()) for one in wanted]
         return [judge(one, [row] if row else []) for one, row in zip(wanted, found, strict=True)]
 
-    async def _fetch(self) -> Sighting | None:
-        """Page by page (RFC 7644, 3.4.2.4); a sighting only where the list could not be had."""
-        began, listed, start = time.monotonic(), dict[str, Row](), 1
-        for _ in range(_MOST_PAGES):
-            answer = await self._http.ask("GET", f"/Users?startIndex={start}&count={_PAGE}")
-            rows = answers.rows(answer)
-            if rows is None:
-                return unsure(answer)
+    async def _fetch(self) -> None:
+        began, listed = time.monotonic(), dict[str, Row]()
+        async for rows in pages(self._http, self._known, "/Users"):
             for row in rows:
                 kept = {name: row.get(name) for name in ("id", "userName", "externalId")}
                 listed[str(row.get("userName", "")).casefold()] = kept
-            start += len(rows)
-            if not rows or start > answers.total(answer):
-                self._began, self._by_name = began, listed
-                return None
-        return Sighting(Whose.UNSURE, detail="the list of users does not end")
+        self._began, self._by_name = began, listed
 
 
 def unsure(answer: Answer) -> Sighting:
