@@ -16,6 +16,13 @@ from botrix.creators.creator import Creator
 from tests.servers.scim import TOKEN, RealScim, SimulatedDirectory
 
 
+_QUIRKS: dict[str, dict[str, Any]] = {
+    "simulated": {},
+    "without filter": {"ignore_filter": True},
+    "without PATCH": {"no_patch": True, "etag": True, "cursor": True, "page": 3, "no_filter": True},
+}
+
+
 @asynccontextmanager
 async def opened(kind: str, config: dict[str, Any], timeout: float = 5.0) -> AsyncIterator[Creator]:
     creator = await open_creator(kind, config, timeout=timeout)
@@ -45,8 +52,11 @@ async def directory(tmp_path: Path) -> AsyncIterator[SimulatedDirectory]:
         "local",
         "simulated",
         "scim, simulated",
+        "scim, simulated, Bulk",
         "scim, without filter",
+        "scim, without PATCH",
         pytest.param("scim, scim2-server", marks=pytest.mark.suite("scim2-server")),
+        pytest.param("scim, scim2-server, no Bulk", marks=pytest.mark.suite("scim2-server")),
     ]
 )
 async def creator(
@@ -54,14 +64,16 @@ async def creator(
 ) -> AsyncIterator[Creator]:
     """The suite of test_every_kind.py runs on each of these."""
     kind, _, server = request.param.partition(", ")
+    server, _, bulk = server.partition(", ")
     config: dict[str, Any] = {"path": str(tmp_path / "entries.sqlite")} if kind == "local" else {}
     async with AsyncExitStack() as stack:
         if kind == "scim":
-            config = {"url": await _start(server, tmp_path, stack), "token_file": token_file}
+            url = await _start(server, tmp_path, stack, bulk == "Bulk")
+            config = {"url": url, "token_file": token_file, "bulk": bulk != "no Bulk"}
         yield await stack.enter_async_context(opened(kind, config))
 
 
-async def _start(server: str, folder: Path, stack: AsyncExitStack) -> str:
+async def _start(server: str, folder: Path, stack: AsyncExitStack, bulk: bool) -> str:
     if server == "scim2-server":
         if find_spec("scim2_server") is None:
             pytest.skip("scim2-server is not installed")
@@ -72,5 +84,6 @@ async def _start(server: str, folder: Path, stack: AsyncExitStack) -> str:
         return real.url
     simulated = SimulatedDirectory(folder)
     stack.push_async_callback(simulated.stop)
-    await simulated.begin(ignore_filter=server == "without filter")
+    quirks = {"bulk": {"most": 500}} if bulk else _QUIRKS[server]
+    await simulated.begin(**quirks)
     return simulated.url

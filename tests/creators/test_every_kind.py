@@ -82,7 +82,29 @@ async def test_an_entry_is_put_into_its_groups_again_and_again(creator: Creator)
         assert [o.kind for o in await creator.join([member])] == [OutcomeKind.CREATED]
 
 
+async def test_a_group_that_is_not_there_is_told_before_anything_is_made(creator: Creator) -> None:
+    if creator.kind in ("local", "simulated"):
+        pytest.skip("a group is there once somebody is in it")
+    lost = replace(wanted("ann"), person=replace(wanted("ann").person, groups=("nowhere",)))
+    refused, made = await creator.create([lost, wanted("bob", "botrix:job:1")])
+    assert (refused.kind, refused.reason) == (OutcomeKind.REJECTED, "no such group")
+    assert made.kind is OutcomeKind.CREATED
+    assert [s.whose for s in await creator.find([lost])] == [Whose.NOBODY]
+
+
+async def test_a_batch_with_a_name_that_is_taken_makes_the_rest(creator: Creator) -> None:
+    await creator.create([wanted("user-3", "botrix:other:7")])
+    batch = [wanted(f"user-{n}", f"botrix:job:{n}") for n in range(6)]
+    kinds = [o.kind for o in await creator.create(batch)]
+    assert kinds.pop(3) in (OutcomeKind.CONFLICT, OutcomeKind.UNKNOWN)
+    assert set(kinds) == {OutcomeKind.CREATED}
+    seen = [s.whose for s in await creator.find(batch)]
+    assert seen.pop(3) is Whose.OTHER_JOB
+    assert set(seen) == {Whose.OURS}
+
+
 async def test_a_full_batch(creator: Creator) -> None:
+    await creator.check()  # after which the batch is known
     batch = [wanted(f"user-{n}", f"botrix:job:{n}") for n in range(creator.batch)]
     assert {o.kind for o in await creator.create(batch)} == {OutcomeKind.CREATED}
     assert {s.whose for s in await creator.find(batch)} == {Whose.OURS}

@@ -25,7 +25,8 @@ _SAFE_LOADERS = {"yaml.SafeLoader", "yaml.CSafeLoader"}
 _UNCHECKED = {"verify", "ssl", "verify_ssl", "ssl_verify", "check_hostname"}
 _DICE = {
     "botrix/creators/simulated.py": "faults on demand",
-    "botrix/creators/simulated_server.py": "faults on demand",
+    "botrix/creators/simulated_server/server.py": "faults on demand",
+    "botrix/creators/simulated_server/store.py": "ids of entries that are not real",
     "botrix/identity.py": "names of people, from a seed",
     "botrix/line/connection.py": "which node is asked first",
     "botrix/retry.py": "jitter",

@@ -11,11 +11,10 @@ from botrix.model import Outcome, OutcomeKind
 
 def rows(answer: Answer, *, counted: bool = True) -> list[dict[str, Any]] | None:
     """The resources of a list answer (RFC 7644, 3.4.2); None where it cannot be read as one.
-    counted: it must say how many there are, which one by cursor need not."""
+    counted: it must say how many there are, for there may be more pages."""
     read = answer.resource()
-    if answer.status != 200 or not (counted or "Resources" in read):
-        return None
-    if counted and type(read.get("totalResults")) is not int:
+    says_how_many = type(read.get("totalResults")) is int
+    if answer.status != 200 or not (says_how_many or ("Resources" in read and not counted)):
         return None
     listed = read.get("Resources", [])
     if not isinstance(listed, list) or not all(isinstance(row, dict) for row in listed):

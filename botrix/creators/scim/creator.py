@@ -69,8 +69,8 @@ class ScimCreator:
         said = await self._known.configure()
         if said.status in (401, 403):
             return Check(False, problem=CREDENTIALS)
-        listed = await first_page(self._http, self._known, "/Users", 1)
-        if answers.rows(listed) is None:
+        listed = await first_page(self._http, self._known, "/Users")
+        if answers.rows(listed, counted=False) is None:
             problem = f"no list of users at {self._http.shown}: {listed.shown()}"
             return Check(False, problem=problem)
         await self._known.read()
@@ -80,7 +80,8 @@ class ScimCreator:
         if self._bulk.most:
             can.append(f"creates up to {self._bulk.most} accounts by one request (Bulk)")
         wrong = self._known.deviations()
-        if answers.rows(await first_page(self._http, self._known, "/Groups", 1)) is None:
+        groups = await first_page(self._http, self._known, "/Groups")
+        if answers.rows(groups, counted=False) is None:
             wrong.append(Deviation("has no groups", "who is to be in one is not created"))
         return Check(True, tuple(can), tuple(wrong))
 
@@ -112,7 +113,7 @@ class ScimCreator:
 
     async def _find_one(self, one: Wanted) -> Sighting:
         answer = await self._http.ask("GET", f"/Users?filter={by_name(one.person.username)}")
-        rows = answers.rows(answer)
+        rows = answers.rows(answer, counted=False)
         if rows is None:
             return unsure(answer)
         return self._judge(one, rows)

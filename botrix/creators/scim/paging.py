@@ -25,9 +25,10 @@ class NotListed(Exception):
         self.answer = answer
 
 
-async def first_page(http: Http, known: Known, path: str, count: int) -> Answer:
-    """Learns whether the server bears `count`; there are some that do not."""
-    return await _page(http, known, f"{path}?startIndex=1", count)
+async def first_page(http: Http, known: Known, path: str) -> Answer:
+    """Of one resource; learns whether the server bears `count`, for there are some that do not."""
+    start = "cursor=" if known.features.cursor else "startIndex=1"
+    return await _page(http, known, f"{path}?{start}", 1)
 
 
 async def pages(http: Http, known: Known, path: str) -> AsyncIterator[Sequence[Row]]:
