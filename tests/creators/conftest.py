@@ -15,7 +15,6 @@ from botrix.creators import open_creator
 from botrix.creators.creator import Creator
 from tests.servers.scim import TOKEN, RealScim, SimulatedDirectory
 
-
 _QUIRKS: dict[str, dict[str, Any]] = {
     "simulated": {},
     "without filter": {"ignore_filter": True},

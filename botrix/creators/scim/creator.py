@@ -116,7 +116,11 @@ class ScimCreator:
         rows = answers.rows(answer, counted=False)
         if rows is None:
             return unsure(answer)
-        return self._judge(one, rows)
+        seen = self._judge(one, rows)
+        if rows and seen.whose is Whose.NOBODY:  # strangers: it may be on another page
+            self._known.filters = False
+            return (await self._listing.find([one], self._judge))[0]
+        return seen
 
     def _judge(self, one: Wanted, rows: Sequence[Mapping[str, Any]]) -> Sighting:
         """Whose the entry is that bears this name, among rows that may be anybody's."""

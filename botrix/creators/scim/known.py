@@ -30,6 +30,7 @@ class Known:
         self._reading = asyncio.Lock()
         self._probing = asyncio.Lock()
         self._tried_at = _NEVER
+        self._configured = False
         self._complete = False
         self._described = False
         self.features = Features()
@@ -49,7 +50,7 @@ class Known:
         async with self._reading:
             if self._complete or time.monotonic() - self._tried_at < _AGAIN:
                 return
-            if not _undecided(await self.configure()):
+            if self._configured or not _undecided(await self.configure()):
                 said = await self._http.ask("GET", "/Schemas")
                 self.schemas = read_schemas(said.read()) if said.status == 200 else None
                 self.undecided = said if _undecided(said) else None
@@ -63,14 +64,15 @@ class Known:
             self.undecided = said
             return said
         read = said.resource() if said.status == 200 else {}
-        self._described = bool(read)
+        self._configured, self._described = True, bool(read)
         self.features = read_features(read)
         self.patches = self.patches and self.features.patch
         return said
 
     async def filter_works(self) -> bool:
         """Asks once for a name that cannot exist; a server that then shows anybody ignores the
-        filter. Not decided while the server does not answer: the filter is then tried."""
+        filter; where there is nobody yet, that is seen later. Not decided while the server does not
+        answer: the filter is then tried."""
         async with self._probing:
             if self.filters is None:
                 nobody = by_name(f"probe-{secrets.token_hex(16)}")

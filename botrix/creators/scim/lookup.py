@@ -58,7 +58,10 @@ class Lookup:
         rows = answers.rows(answer, counted=False)
         if rows is None:
             return None if answer.status in _NONE_HERE and not answer.problem else answer
-        return self._kept(name, rows)
+        found = self._kept(name, rows)
+        if rows and found is None:  # strangers: it may be on another page
+            return (await self._listed([name]))[0]
+        return found
 
     async def _listed(self, names: Sequence[str]) -> list[Found]:
         keys = {self._key(name) for name in names}

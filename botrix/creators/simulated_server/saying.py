@@ -66,7 +66,7 @@ def page(quirks: Quirks, request: web.Request, found: Sequence[Entry]) -> web.Re
         return error(400, f"count is above {quirks.page}", "invalidCount")
     if "cursor" in query:
         return _by_cursor(quirks, query["cursor"], count, found)
-    if quirks.cursor:
+    if quirks.cursor and "startIndex" in query:
         return error(400, "startIndex is not supported")
     start = max(1, int(query.get("startIndex", "1")))
     rows = [shown(entry) for entry in found[start - 1 :][:count]]

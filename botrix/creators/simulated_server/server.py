@@ -182,7 +182,7 @@ class SimulatedServer:
 
         told = await bulk(request, self._quirks.bulk, make)
         operations = (await read_object(request)).get("Operations", [])
-        request["said"] = {"operations": len(operations)}
+        request["said"] = {"operations": len(operations), "bytes": request.content_length}
         return told
 
     async def _find(self, request: web.Request) -> web.Response:
@@ -199,9 +199,6 @@ class SimulatedServer:
         else:
             candidates = list(self._store.users.values())
         seen = [e for e in candidates if self._visible(e["id"])]
-        if wanted is not None:
-            rows = [shown(entry) for entry in seen]
-            return web.json_response({"totalResults": len(rows), "Resources": rows})
         return page(self._quirks, request, seen)
 
     def _visible(self, entry_id: str) -> bool:
