@@ -48,10 +48,11 @@ class BulkQuirks:
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
-    """delay: seconds per call; width: works on so many at once, the others wait (0: on all). blind: seconds until `find` sees what was created. steal: the share
-    of names that somebody else takes just before a create. groups: those that there are; None for a
-    server without. etag, cursor: whether it has these; page: the most of a page, above which a
-    count is no good. schemas: none, core or all. The others are deviations of real servers."""
+    """delay: seconds per call; width: works on so many at once, and lets others wait (0: on all).
+    blind: seconds until `find` sees what was created. steal: the share of names that somebody else
+    takes just before a create. groups: those that there are; None for a server without. etag,
+    cursor: whether it has these; page: the most of a page, above which a count is no good.
+    schemas: none, core or all. The others are deviations of real servers."""
 
     delay: float = 0.0
     steal: float = 0.0
