@@ -168,6 +168,13 @@ class Gate:
         tally, self.tally = self.tally, Tally(most=self._under_way, waited=bool(self._waiting))
         return tally
 
+    def busy(self, after: float | None) -> None:
+        """Said of a part of what was asked, in an answer that was done with as a whole."""
+        self.tally.answers[Answered.BUSY] = self.tally.of(Answered.BUSY) + 1
+        if after:
+            self.tally.after = max(self.tally.after, after)
+            self.hold(after)
+
     def unusable(self, problem: str) -> None:
         """No call can be made at all."""
         self.governed = True

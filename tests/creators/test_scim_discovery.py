@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from botrix.creators import open_creator
 from botrix.creators.creator import Wanted
+from botrix.creators.gate import Answered, Gate
 from botrix.creators.scim.discovery import (
     ENTERPRISE,
     USER,
@@ -180,3 +182,25 @@ async def test_it_is_asked_once(directory: SimulatedDirectory, token_file: str) 
             assert made.kind is OutcomeKind.CREATED
         check = await creator.check()
     assert "has no ServiceProviderConfig" in {d.what for d in check.deviations}
+
+
+@pytest.mark.parametrize("do", ["403", "500", "501"])
+async def test_what_need_not_be_there_says_nothing_of_the_directory(
+    directory: SimulatedDirectory, token_file: str, do: str
+) -> None:
+    """A gate that was told of refused credentials would pause it."""
+    rules = [{"do": do, "on": "describe"}, {"do": do, "on": "group"}]
+    await directory.misbehave(rules=rules, bulk={"most": 9, "absent": True})
+    gate = Gate()
+    config = {"url": directory.url, "token_file": token_file}
+    creator = await open_creator("scim", config, timeout=5.0, gate=gate)
+    person = replace(PERSON, attributes={}, groups=("staff",))
+    outcomes = await creator.create(
+        [replace(WANTED, person=person), replace(WANTED, person=replace(PERSON, attributes={}))]
+    )
+    check = await creator.check()
+    await creator.close()
+    assert outcomes[1].kind is OutcomeKind.CREATED
+    assert outcomes[0].kind in (OutcomeKind.REJECTED, OutcomeKind.RETRY)
+    assert check.usable
+    assert set(gate.taken().answers) == {Answered.DONE}

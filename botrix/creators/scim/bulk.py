@@ -67,7 +67,7 @@ class Bulk:
     async def probe(self) -> None:
         """Whether it is there, by one that does nothing."""
         if self.most:
-            answer = await self._http.ask("POST", "/Bulk", _text(_request([])))
+            answer = await self._http.ask("POST", "/Bulk", _text(_request([])), optional=True)
             self.absent(answer)
 
     def absent(self, answer: Answer) -> bool:
@@ -114,8 +114,9 @@ class Bulk:
                 self._alone.pop(row.tag, None)
         return {row.key: answer for row, answer in zip(rows, answers, strict=True)}
 
-    def hold(self, seconds: float) -> None:
-        self._gate.hold(seconds)
+    def busy(self, after: float | None) -> None:
+        """Said of one account."""
+        self._gate.busy(after)
 
     def was_full(self, n: int) -> None:
         """It went well."""
@@ -175,8 +176,8 @@ class _Work:
         self._count(False)
         self._bulk.was_full(len(rows))
         found = {row.key: _one(operations.get(row.key, ())) for row in rows}
-        if after := max((one.after or 0.0 for one in found.values()), default=0.0):
-            self._bulk.hold(after)
+        if busy := [one for one in found.values() if one.status in (429, 503) or one.after]:
+            self._bulk.busy(max(one.after or 0.0 for one in busy))
         return found
 
 

@@ -66,13 +66,12 @@ class ScimCreator:
     async def check(self) -> Check:
         """Asks for what the server says of itself, then whether the filter works, lists and groups
         can be read, and Bulk is there. Writes nothing."""
-        said = await self._known.configure()
-        if said.status in (401, 403):
-            return Check(False, problem=CREDENTIALS)
+        await self._known.configure()
         listed = await first_page(self._http, self._known, "/Users")
         if answers.rows(listed, counted=False) is None:
             problem = f"no list of users at {self._http.shown}: {listed.shown()}"
-            return Check(False, problem=problem)
+            refused = listed.status in (401, 403)
+            return Check(False, problem=f"{CREDENTIALS} ({listed.shown()})" if refused else problem)
         await self._known.read()
         await self._known.filter_works()
         await self._bulk.probe()

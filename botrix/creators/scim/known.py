@@ -51,7 +51,7 @@ class Known:
             if self._complete or time.monotonic() - self._tried_at < _AGAIN:
                 return
             if self._configured or not _undecided(await self.configure()):
-                said = await self._http.ask("GET", "/Schemas")
+                said = await self._http.ask("GET", "/Schemas", optional=True)
                 self.schemas = read_schemas(said.read()) if said.status == 200 else None
                 self.undecided = said if _undecided(said) else None
                 self._complete = self.undecided is None
@@ -59,7 +59,7 @@ class Known:
 
     async def configure(self) -> Answer:
         """The answer, whatever it says."""
-        said = await self._http.ask("GET", "/ServiceProviderConfig")
+        said = await self._http.ask("GET", "/ServiceProviderConfig", optional=True)
         if _undecided(said):
             self.undecided = said
             return said
@@ -140,6 +140,6 @@ def by_name(value: str, attribute: str = "userName") -> str:
 
 def _undecided(answer: Answer) -> bool:
     """Whether another time the server may say something else."""
-    if answer.problem or answer.status in (0, 401, 403, 408, 425, 429):
+    if answer.problem or answer.status in (0, 401, 408, 425, 429):
         return True
     return answer.status >= 500 and answer.status != 501

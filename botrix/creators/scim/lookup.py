@@ -54,7 +54,8 @@ class Lookup:
 
     async def _filtered(self, name: str) -> Found:
         asked = f"{self._path}?filter={by_name(name, self._attribute)}"
-        answer = await self._http.ask("GET", asked)
+        optional = self._path != "/Users"
+        answer = await self._http.ask("GET", asked, optional=optional)
         rows = answers.rows(answer, counted=False)
         if rows is None:
             return None if answer.status in _NONE_HERE and not answer.problem else answer

@@ -70,12 +70,13 @@ async def _by_cursor(http: Http, known: Known, path: str) -> AsyncIterator[Seque
 
 
 async def _page(http: Http, known: Known, asked: str, count: int) -> Answer:
+    optional = not asked.startswith("/Users")
     if not known.counts:
-        return await http.ask("GET", asked)
-    answer = await http.ask("GET", f"{asked}&count={count}")
+        return await http.ask("GET", asked, optional=optional)
+    answer = await http.ask("GET", f"{asked}&count={count}", optional=optional)
     if answer.status < 400 or answer.status in _NOT_FOR_COUNT:
         return answer
-    without = await http.ask("GET", asked)
+    without = await http.ask("GET", asked, optional=optional)
     if answers.rows(without, counted=False) is None:
         return answer
     known.counts = False

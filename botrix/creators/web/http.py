@@ -11,13 +11,14 @@ from dataclasses import replace
 
 from aiohttp.abc import AbstractResolver
 
-from botrix.creators.gate import Gate
+from botrix.creators.gate import Answered, Gate
 from botrix.creators.web.answer import Answer
 from botrix.creators.web.authorization import secrets_of
 from botrix.creators.web.connection import LONGEST_ANSWER, Connection
 from botrix.creators.web.settings import WebSettings
 
 _JSON = "application/json"
+_REFUSALS = (Answered.CREDENTIALS, Answered.FAILED)
 
 
 class Http:
@@ -57,9 +58,11 @@ class Http:
         *,
         headers: Mapping[str, str] | None = None,
         operations: int = 1,
+        optional: bool = False,
     ) -> Answer:
         """path: below the base url, quoted. body: sent as JSON; a text is that already. operations:
-        how many accounts it concerns. status 0: no answer; see Answer.sent."""
+        how many accounts it concerns. optional: the directory is as good without it, so that a
+        refusal tells nothing of it. status 0: no answer; see Answer.sent."""
         text = body if isinstance(body, str) else json.dumps(body)
         said = None if body is None else text.encode()
         async with self._gate.call(operations, timed=method != "GET") as call:
@@ -68,7 +71,8 @@ class Http:
             answer = await self._authorized(
                 method, path, {**self._headers, **(headers or {})}, said
             )
-            call.ended(answer.answered, answer.after, answer.shown())
+            refused = optional and answer.answered in _REFUSALS
+            call.ended(Answered.DONE if refused else answer.answered, answer.after, answer.shown())
         return answer
 
     async def close(self) -> None:
