@@ -12,35 +12,20 @@ from __future__ import annotations
 
 import csv
 import re
-import unicodedata
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
+from botrix.columns import RowError, field_of, fields_of, read_row
 from botrix.errors import InvalidInput
+from botrix.extra import BLANK, CONTROL
 from botrix.model import Person
 
 MAX_ROW = 64 * 1024
-MAX_CELL = 1024
 
-_BLANK = " \t\r\u00a0\u3000"
-_SYNONYMS = {
-    "username": ("username", "user", "login"),
-    "email": ("email", "mail"),
-    "given_name": ("givenname", "firstname"),
-    "family_name": ("familyname", "lastname", "surname"),
-    "display_name": ("displayname", "name", "fullname"),
-    "password": ("password",),
-}
-_FIELD_OF = {synonym: name for name, synonyms in _SYNONYMS.items() for synonym in synonyms}
 _SAVE_AS_UTF8 = "save it as 'CSV UTF-8' and send it again"
-_ATOM = r"[^\s\x00-\x1f\x7f()<>\[\]:;@\\,.\"]+"
-_LABEL = r"[^\W_](?:[\w-]*[^\W_])?"
-_ADDRESS = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*")
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""Also what turns the direction of writing, which makes one name look like another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +84,9 @@ class RosterReader:
             try:
                 if row := self._format.row(self._number, record):
                     rows.append(row)
-            except _RowError as error:
+            except RowError as error:
                 rows.append(BadRow(self._number, str(error)))
         return rows
-
-
-class _RowError(Exception):
-    """This row cannot be used; the message is its reason."""
 
 
 @dataclass(slots=True)
@@ -118,16 +99,16 @@ class _Record:
 
     def text(self) -> str:
         if self.unclosed:
-            raise _RowError(
+            raise RowError(
                 "a quote that opens in this row is never closed, so that the rest of the file "
                 "could not be read; close it"
             )
         if self.oversize:
-            raise _RowError(f"longer than {MAX_ROW // 1024} KiB; shorten it, or look for a quote")
+            raise RowError(f"longer than {MAX_ROW // 1024} KiB; shorten it, or look for a quote")
         try:
             return self.data.decode()
         except UnicodeDecodeError:
-            raise _RowError(f"not UTF-8; {_SAVE_AS_UTF8}") from None
+            raise RowError(f"not UTF-8; {_SAVE_AS_UTF8}") from None
 
 
 def _format_of(content_type: str) -> _Csv | _Ndjson:
@@ -241,10 +222,10 @@ class _Csv:
             self._read_header(record)
             return None
         cells = _cells(record.text(), self.delimiters)
-        if not any(cell.strip(_BLANK) for cell in cells):
+        if not any(cell.strip(BLANK) for cell in cells):
             return None
         if len(cells) != len(self._fields):
-            raise _RowError(
+            raise RowError(
                 f"has {len(cells)} cells where the header has {len(self._fields)}; "
                 "put a cell that holds the delimiter in quotes"
             )
@@ -258,21 +239,19 @@ class _Csv:
     def _read_header(self, record: _Record) -> None:
         try:
             text = record.text()
-            if not text.strip(_BLANK):
+            if not text.strip(BLANK):
                 return
             if "\0" in text:
                 raise InvalidInput(f"the file is UTF-16 or no text at all; {_SAVE_AS_UTF8}")
             if "\r" in text.removesuffix("\r") and '"' not in text:
                 raise InvalidInput(f"the rows end in carriage returns alone; {_SAVE_AS_UTF8}")
             guesses = [(_names(text, delimiter), delimiter) for delimiter in self.delimiters]
-        except _RowError as error:
+        except RowError as error:
             raise InvalidInput(f"the header cannot be read: {error}") from None
         names, self.delimiters = max(guesses, key=lambda guess: _weight(guess[0]))
-        fields = [_field_of(name) for name in names]
-        _check_columns(fields)
-        self._fields = fields
+        self._fields = fields = fields_of(names)
         self.ignored = tuple(
-            _CONTROL.sub("?", name.strip(_BLANK))[:80]
+            CONTROL.sub("?", name.strip(BLANK))[:80]
             for name, known in zip(names, fields, strict=True)
             if known is None
         )
@@ -282,7 +261,7 @@ def _cells(text: str, delimiter: str) -> list[str]:
     try:
         return next(csv.reader((text.removesuffix("\r"),), delimiter=delimiter, strict=True), [])
     except csv.Error:
-        raise _RowError(
+        raise RowError(
             "a quote or a carriage return is out of place; put the cell in quotes, and double "
             "the quotes inside it"
         ) from None
@@ -292,28 +271,13 @@ def _names(header: str, delimiter: str) -> list[str]:
     """The cells of the header; none where its quotes make no sense with this delimiter."""
     try:
         return _cells(header, delimiter)
-    except _RowError:
+    except RowError:
         return []
 
 
 def _weight(names: list[str]) -> tuple[int, int]:
     """How well a guess of the delimiter fits: columns recognised, then columns found."""
-    return sum(_field_of(name) is not None for name in names), len(names)
-
-
-def _field_of(name: str) -> str | None:
-    return _FIELD_OF.get(re.sub(r"[\s_-]+", "", name.casefold()))
-
-
-def _check_columns(fields: list[str | None]) -> None:
-    doubled = [name for name, times in Counter(fields).items() if name and times > 1]
-    if doubled:
-        raise InvalidInput(f"the header names {doubled[0]} more than once; keep one of them")
-    if not set(fields) - {None, "password"}:
-        raise InvalidInput(
-            "the header names no usable column; its first row must hold some of username, email, "
-            "given_name, family_name, display_name"
-        )
+    return sum(field_of(name) is not None for name in names), len(names)
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True):
@@ -325,6 +289,15 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True):
     family_name: str | None = None
     display_name: str | None = None
     password: str | None = None
+    groups: str | list[str] | None = None
+    title: str | None = None
+    phone: str | None = None
+    employee_number: str | None = None
+    department: str | None = None
+    division: str | None = None
+    organization: str | None = None
+    cost_center: str | None = None
+    manager: str | None = None
 
 
 class _Ndjson:
@@ -337,12 +310,12 @@ class _Ndjson:
 
     def row(self, number: int, record: _Record) -> Row | None:
         text = record.text()
-        if not text.strip(_BLANK):
+        if not text.strip(BLANK):
             return None
         try:
             line = self._decoder.decode(text)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise _RowError(_CONTROL.sub("?", str(error))[:200]) from None
+            raise RowError(CONTROL.sub("?", str(error))[:200]) from None
         cells = {
             name: cell for name, cell in msgspec.structs.asdict(line).items() if cell is not None
         }
@@ -352,43 +325,6 @@ class _Ndjson:
         pass
 
 
-def _row(number: int, cells: dict[str, str]) -> Row:
-    """Of the cells by field name; a column that the roster does not have is absent."""
-    password = cells.pop("password", "")
-    _check_cell("password", password)
-    known = {name: _clean(name, cell) for name, cell in cells.items()}
-    if not any(known.values()):
-        raise _RowError("names nobody; fill in username, email or the names")
-    for name in ("given_name", "family_name"):
-        if known.get(name) == "" and not known.get("display_name"):
-            raise _RowError(f"{name} is empty; fill it in, or give a display_name")
-    if known.get("email") and not _is_address(known["email"]):
-        raise _RowError("email is not an address; write it as name@domain")
-    username, email, given, family, shown = (known.get(name, "") for name in _PERSON_FIELDS)
-    person = Person(username, email, given, family, shown)
-    return Row(number, person, password or None)
-
-
-_PERSON_FIELDS = ("username", "email", "given_name", "family_name", "display_name")
-
-
-def _clean(name: str, cell: str) -> str:
-    text = unicodedata.normalize("NFC", cell.strip(_BLANK))
-    _check_cell(name, text)
-    if text.startswith(("=", "+", "-", "@")):
-        raise _RowError(f"{name} begins like a formula (= + - @); remove that character")
-    return text
-
-
-def _check_cell(name: str, text: str) -> None:
-    if len(text) > MAX_CELL:
-        raise _RowError(f"{name} is longer than {MAX_CELL} characters; shorten it")
-    if not (found := _CONTROL.search(text)):
-        return
-    if found[0] in "\r\n":
-        raise _RowError(f"{name} contains a line break; remove it, or close the quote before it")
-    raise _RowError(f"{name} contains the control character U+{ord(found[0]):04X}; remove it")
-
-
-def _is_address(text: str) -> bool:
-    return len(text) <= 254 and _ADDRESS.fullmatch(text) is not None
+def _row(number: int, cells: dict[str, Any]) -> Row:
+    person, password = read_row(cells)
+    return Row(number, person, password)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botrix.errors import InvalidInput
-from botrix.model import Person
+from botrix.extra import BLANK, CONTROL, FORMULA
+from botrix.model import ATTRIBUTES, Person
 from botrix.roster import MAX_ROW, BadRow, RosterReader, Row
 
 CSV = "text/csv"
@@ -114,9 +116,9 @@ def test_a_line_break_in_a_cell_is_one_bad_row() -> None:
 
 def test_ignored_columns() -> None:
     reader = RosterReader("text/csv; charset=UTF-8")
-    rows = reader.feed(b"username, Phone ,,class\x1b\nada,+49 30 1,=x,\n")
+    rows = reader.feed(b"username, Room ,,class\x1b\nada,+49 30 1,=x,\n")
     assert usernames(rows) == ["ada"]
-    assert reader.ignored_columns == ("Phone", "", "class?")
+    assert reader.ignored_columns == ("Room", "", "class?")
 
 
 @pytest.mark.parametrize(
@@ -255,7 +257,11 @@ def test_ndjson_with_a_bom_and_crlf() -> None:
 @pytest.mark.parametrize(
     ("line", "advice"),
     [
-        ('{"username": "ada", "phone": "1"}', "unknown field `phone`"),
+        ('{"username": "ada", "room": "1"}', "unknown field `room`"),
+        ('{"username": "ada", "groups": ["s3cret\\u0007"]}', "control character U+0007"),
+        ('{"username": "ada", "groups": ["staff", " "]}', "groups has a name that is empty"),
+        ('{"username": "ada", "groups": [7]}', "at `$.groups[0]`"),
+        ('{"groups": ["staff"], "title": "Dr"}', "names nobody"),
         ('{"a\\n\\u202eb": 1}', "unknown field"),
         ('{"username": 7}', "Expected `str | null`, got `int`"),
         ('{"username": "ada", "password": ["s3cret"]}', "$.password"),
@@ -283,11 +289,150 @@ def test_ndjson_that_is_not_utf_8() -> None:
     assert "not UTF-8" in reason(b'{"username": "\xfc"}', NDJSON)
 
 
-CELL = st.text(st.sampled_from('ab,;|"\n\r\t =@é\0'), max_size=6)
-SHAPED = st.lists(st.lists(CELL, max_size=4).map(",".join), max_size=8).map(
-    lambda lines: ("username,name,password\n" + "\n".join(lines)).encode()
+def person(text: str, kind: str = CSV) -> Person:
+    """Of the only row, which is good."""
+    (row,) = read(text, kind)
+    assert isinstance(row, Row), row
+    return row.person
+
+
+@pytest.mark.parametrize(
+    ("cell", "groups"),
+    [
+        ("staff", ("staff",)),
+        (" class-7b ; staff;; ", ("class-7b", "staff")),
+        ("staff;Staff;staff", ("staff", "Staff")),
+        ('"CN=Staff,OU=Groups;/school/7b"', ("CN=Staff,OU=Groups", "/school/7b")),
+        ("E\u0301te\u0301", ("Été",)),
+        (" ;", ()),
+        ("", ()),
+    ],
 )
-OBJECTS = st.dictionaries(st.sampled_from(["username", "email", "x"]), CELL | st.none())
+def test_groups_stand_in_one_cell(cell: str, groups: tuple[str, ...]) -> None:
+    assert person(f"username,Member-Of\nada,{cell}\n").groups == groups
+    assert person(f'username;groups\nada;"{cell.strip(chr(34))}"\n').groups == groups
+    text = json.dumps({"username": "ada", "groups": cell.strip('"')})
+    assert person(text, NDJSON).groups == groups
+
+
+def test_groups_of_ndjson_may_be_a_list() -> None:
+    text = json.dumps({"username": "ada", "groups": ["a;b", " staff ", "a;b"]})
+    assert person(text, NDJSON).groups == ("a;b", "staff")
+
+
+@pytest.mark.parametrize(
+    ("cell", "advice"),
+    [
+        ("a;s3cret\x07", "groups has a name that contains the control character U+0007"),
+        ("a;s3cret\u202e", "control character U+202E"),
+        ("a;=s3cret", "groups has a name that begins like a formula"),
+        ("s3cret" * 43, "groups has a name that is longer than 256 characters"),
+        (";".join(f"s3cret{n}" for n in range(33)), "groups has more than 32 names"),
+    ],
+)
+def test_groups_that_are_refused(cell: str, advice: str) -> None:
+    found = reason(f"username,groups\nada,{cell}\n")
+    assert advice in found
+    assert "s3cret" not in found
+
+
+def test_as_many_and_as_long_groups_as_may_be() -> None:
+    names = tuple(f"{n:0256}" for n in range(32))
+    assert person(f"username,groups\nada,{';'.join(names)}\n").groups == names
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("Job Title", "title"),
+        ("Phone Number", "phone"),
+        ("mobile", "phone"),
+        ("Employee ID", "employee_number"),
+        ("employee_number", "employee_number"),
+        ("Personnel-Number", "employee_number"),
+        ("Department", "department"),
+        ("Company", "organization"),
+        ("organisation", "organization"),
+        ("division", "division"),
+        ("Cost Centre", "cost_center"),
+        ("Manager", "manager"),
+    ],
+)
+def test_attributes(header: str, name: str) -> None:
+    assert person(f"username,{header}\nada, x y \n").attributes == {name: "x y"}
+    assert person(f"username,{header}\nada,\n").attributes == {}
+    found = reason(f"username,{header}\nada,=s3cret\n")
+    assert found == f"{name} begins like a formula (= + - @); remove that character"
+
+
+def test_ndjson_has_each_attribute_by_its_name() -> None:
+    said = {name: f"a {name}" for name in ATTRIBUTES}
+    assert person(json.dumps({"username": "ada", **said}), NDJSON).attributes == said
+
+
+@pytest.mark.parametrize("number", ["+49 30 1234-5", "+1 (555) 010/99.9", "030 12"])
+def test_a_phone_number_is_no_formula(number: str) -> None:
+    assert person(f"username,phone\nada,{number}\n").attributes == {"phone": number}
+
+
+@pytest.mark.parametrize("number", ["+cmd|x", "+1+1", "=1", "-1", "+", "+1;A1"])
+def test_what_only_begins_like_a_phone_number_is(number: str) -> None:
+    assert "phone begins like a formula" in reason(f"username,phone\nada,{number}\n")
+
+
+def test_of_two_columns_for_one_attribute_the_first_counts() -> None:
+    reader = RosterReader(CSV)
+    (row,) = reader.feed(b"username,phone,Mobile\nada,1,2\n")
+    assert isinstance(row, Row)
+    assert (row.person.attributes, reader.ignored_columns) == ({"phone": "1"}, ("Mobile",))
+
+
+@pytest.mark.parametrize("header", ["group,groups,username", "username,memberOf,Group"])
+def test_which_groups_must_be_clear(header: str) -> None:
+    with pytest.raises(InvalidInput, match="groups more than once"):
+        read(f"{header}\na,b,c\n")
+
+
+@pytest.mark.parametrize("header", ["groups", "department,manager", "groups,password"])
+def test_somebody_must_be_named(header: str) -> None:
+    with pytest.raises(InvalidInput, match="no usable column"):
+        read(f"{header}\n")
+
+
+_NAMES = st.text(st.characters(codec="utf-8"), max_size=8) | st.sampled_from(["staff", "a b", "7b"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(names=st.lists(_NAMES, max_size=40), kind=st.sampled_from([CSV, NDJSON]))
+def test_any_groups_are_read_in_order_or_refused(names: list[str], kind: str) -> None:
+    """And never anything in between: no name is cut, lost or made of two."""
+    if kind == CSV:
+        cell = ";".join(names).replace('"', '""')
+        (row,) = read(f'username,groups\nada,"{cell}"\n')
+        names = [part for name in names for part in name.split(";") if part.strip(BLANK)]
+    else:
+        (row,) = read(json.dumps({"username": "ada", "groups": names}), NDJSON)
+    wanted = [unicodedata.normalize("NFC", name.strip(BLANK)) for name in names]
+    if isinstance(row, Row):
+        assert row.person.groups == tuple(dict.fromkeys(wanted))
+        return
+    assert row.reason.isprintable()
+    assert (
+        len(set(wanted)) > 32
+        or not all(wanted)
+        or any(name.startswith(FORMULA) or CONTROL.search(name) for name in wanted)
+        or "carriage return is out of place" in row.reason
+    )
+
+
+CELL = st.text(st.sampled_from('ab,;|"\n\r\t =@é\0'), max_size=6)
+SHAPED = st.lists(st.lists(CELL, max_size=6).map(",".join), max_size=8).map(
+    lambda lines: ("username,name,password,groups,phone\n" + "\n".join(lines)).encode()
+)
+OBJECTS = st.dictionaries(
+    st.sampled_from(["username", "email", "groups", "title", "x"]),
+    CELL | st.none() | st.lists(CELL, max_size=3),
+)
 LINES = st.lists(OBJECTS.map(json.dumps), max_size=6).map(lambda lines: "\n".join(lines).encode())
 
 
@@ -317,7 +462,9 @@ def test_pieces_of_any_size_give_the_same_rows(data: bytes, kind: str, cuts: lis
 
 @settings(max_examples=400, deadline=None)
 @given(
-    head=st.sampled_from([b"", b"username,name,password\n", b"\xef\xbb\xbfemail;x\n"]),
+    head=st.sampled_from(
+        [b"", b"username,name,password\n", b"name|groups\n", b"\xef\xbb\xbfemail;phone;groups\n"]
+    ),
     data=st.binary(max_size=300),
     kind=st.sampled_from([CSV, NDJSON]),
 )
