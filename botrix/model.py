@@ -206,7 +206,8 @@ class Person(msgspec.Struct, frozen=True, gc=False):
 class NewJob:
     """A job as submitted. `accounts` are given for rosters only; else they are planned at claim.
 
-    `tries` is how many calls an account may cost at most (retries + 1).
+    `tries` is how many calls an account may cost at most (retries + 1). groups: that all planned
+    accounts are to be in.
     """
 
     id: str
@@ -217,6 +218,7 @@ class NewJob:
     template: str | None = None
     tenant_id: str = DEFAULT_TENANT
     tries: int = 4
+    groups: tuple[str, ...] = ()
 
 
 class PlannedAccount(msgspec.Struct, frozen=True, gc=False):

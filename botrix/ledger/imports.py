@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from botrix.audit import NOBODY, Actor
 from botrix.errors import InvalidInput, LedgerDown
+from botrix.extra import packed
 from botrix.ledger.audit import note_act
 from botrix.ledger.engine import now
 from botrix.ledger.ledger import Submitted, submission
@@ -123,6 +124,7 @@ class Import:
                 "given_name": row.person.given_name,
                 "family_name": row.person.family_name,
                 "display_name": row.person.display_name,
+                "extra": packed(row.person),
                 "sealed": seal(row.password, tag_of(self._job.id, index)),
                 "row": row.number,
             }

@@ -10,6 +10,7 @@ from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from botrix.extra import packed
 from botrix.ledger.ledger import Asked, Claim, Plan, Room, Ruling, Verdict
 from botrix.ledger.notes import Note
 from botrix.ledger.postgres_governing import hold
@@ -63,12 +64,13 @@ WHERE a.job_id = u.job_id AND a.idx = u.idx
 """
 _INSERT = f"""
 INSERT INTO accounts (job_id, idx, tenant_id, status, username, email, given_name, family_name,
-                      display_name, sealed, session_id, last_session, attempt, updated_at)
+                      display_name, sealed, extra, session_id, last_session, attempt, updated_at)
 SELECT u.job_id, u.idx, u.tenant_id, 'leased', u.username, u.email, u.given_name, u.family_name,
-       u.display_name, u.sealed, $1, $1, 1, {NOW}
+       u.display_name, u.sealed, u.extra, $1, $1, 1, {NOW}
 FROM unnest($2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-            $9::text[], $10::bytea[])
-     u (job_id, idx, tenant_id, username, email, given_name, family_name, display_name, sealed)
+            $9::text[], $10::bytea[], $11::text[])
+     u (job_id, idx, tenant_id, username, email, given_name, family_name, display_name, sealed,
+        extra)
 """
 MOVE = f"""
 UPDATE jobs j SET next_index = u.next_index, updated_at = {NOW},
@@ -235,4 +237,5 @@ def _new_columns(new: Sequence[tuple[str, PlannedAccount]]) -> tuple[list[Any], 
         [p.person.family_name for _, p in new],
         [p.person.display_name for _, p in new],
         [p.sealed for _, p in new],
+        [packed(p.person) for _, p in new],
     )

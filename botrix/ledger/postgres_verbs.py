@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from botrix.extra import packed_groups
 from botrix.ledger.ledger import DirectoryRow, Recorded, Submission, Submitted
 from botrix.ledger.notes import of_result
 from botrix.ledger.postgres_audit import note_acts
@@ -18,14 +19,14 @@ from botrix.ledger.quotas import COUNTED, LIMITED, QUOTA_COLUMNS, Quota, sift
 from botrix.model import Happening, LeasedAccount, NewJob, Person, Result
 
 INSERT_JOBS = f"""
-INSERT INTO jobs (id, tenant_id, source, lane, directory, template, tries, count, place,
+INSERT INTO jobs (id, tenant_id, source, lane, directory, template, tries, count, groups, place,
                   created_at, updated_at)
-SELECT u.id, u.tenant_id, u.source, u.lane, u.directory, u.template, u.tries, u.count,
-       CASE WHEN $9 THEN nextval('place_sequence') END, {NOW}, {NOW}
+SELECT u.id, u.tenant_id, u.source, u.lane, u.directory, u.template, u.tries, u.count, u.groups,
+       CASE WHEN $10 THEN nextval('place_sequence') END, {NOW}, {NOW}
 FROM (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-                           $7::int[], $8::int[])
+                           $7::int[], $8::int[], $9::text[])
       WITH ORDINALITY
-      u (id, tenant_id, source, lane, directory, template, tries, count, n) ORDER BY n) u
+      u (id, tenant_id, source, lane, directory, template, tries, count, groups, n) ORDER BY n) u
 """
 LOCK_TENANTS = f"""
 SELECT {QUOTA_COLUMNS}, 0 AS open, {LIMITED} AS limited, t.audit_n, t.audit_hash, {NOW} AS now
@@ -144,6 +145,7 @@ def job_columns(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:
         [j.template for j in jobs],
         [j.tries for j in jobs],
         [j.count for j in jobs],
+        [packed_groups(j.groups) for j in jobs],
     )
 
 

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
+from botrix.extra import groups_of, in_groups, person_of
 from botrix.ledger.ledger import Asked, Claim, Plan, Room, Ruling, Verdict
 from botrix.ledger.quotas import too_many
 from botrix.model import (
@@ -23,7 +25,6 @@ from botrix.model import (
     Lane,
     LeasedAccount,
     NewJob,
-    Person,
     PlannedAccount,
     Source,
 )
@@ -33,8 +34,8 @@ POISONED = ("poison", f"its worker died {POISON} times, the last time with this 
 
 
 class JobRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The columns of JOB, in their order. policy: of its directory; None where there is none.
-    away: whether its directory is paused."""
+    """The columns of JOB, in their order. groups: JSON. policy: of its directory; None where there
+    is none. away: whether its directory is paused."""
 
     id: str
     tenant_id: str
@@ -53,6 +54,7 @@ class JobRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     tries: int
     next_index: int
     source: str
+    groups: str | None = None
     policy: str | None = None
     away: bool | int | None = None
 
@@ -76,7 +78,8 @@ ACCOUNT_COLUMNS = (
     "a.tenant_id, j.directory, a.job_id, a.idx, a.attempt, a.username, a.email, a.given_name,"
     " a.family_name, a.display_name, a.sealed, j.tries AS promised, a.tries, a.status,"
     " j.status AS job_status,"
-    " CASE WHEN j.source <> 'import' THEN coalesce(j.template, '') END AS template, a.in_doubt"
+    " CASE WHEN j.source <> 'import' THEN coalesce(j.template, '') END AS template, a.in_doubt,"
+    " a.extra"
 )
 """What `leased` reads, of accounts a and jobs j."""
 CLAIMABLE = f"a.status IN ('planned', 'unsure') AND a.crashes < {SUSPECT}"
@@ -166,7 +169,11 @@ class Slices:
             self.claim.started.append(row.state(JobStatus.RUNNING))
 
     def _plan_new(self, row: JobRow, indexes: range) -> None:
-        for planned in self._plan(row.tenant_id, row.id, row.template, indexes, row.policy):
+        new = self._plan(row.tenant_id, row.id, row.template, indexes, row.policy)
+        if row.groups is not None:
+            groups = groups_of(row.groups)
+            new = [replace(one, person=in_groups(one.person, groups)) for one in new]
+        for planned in new:
             self.new.append((row.tenant_id, planned))
             account = LeasedAccount(
                 row.tenant_id, row.directory, row.id, planned.index, 1, planned.person,
@@ -180,9 +187,9 @@ def leased(row: Iterable[Any], bump: int) -> LeasedAccount:
     looked for first, whatever was heard of it: an earlier call may have landed, or land yet."""
     values = tuple(row)
     tenant, directory, job, idx, attempt, *person = values[:10]
-    sealed, promised, tries, _status, job_status, template, in_doubt = values[10:]
+    sealed, promised, tries, _status, job_status, template, in_doubt, extra = values[10:]
     return LeasedAccount(
-        tenant, directory, job, idx, attempt + bump, Person(*person), sealed,
+        tenant, directory, job, idx, attempt + bump, person_of(person, extra), sealed,
         tries_left=promised - tries, tries_used=tries,
         find_first=attempt > 0, in_doubt=bool(in_doubt), template=template,
         find_only=job_status == JobStatus.CANCELLING,

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from botrix.extra import packed
 from botrix.ledger.ledger import Asked, Claim, Plan, Room, Ruling, Verdict
 from botrix.ledger.notes import Note
 from botrix.ledger.slices import (
@@ -53,7 +54,8 @@ _LEASE = (
 )
 _INSERT = (
     "INSERT INTO accounts (job_id, idx, tenant_id, status, username, email, given_name,"
-    " family_name, display_name, sealed, session_id, last_session, attempt, updated_at) VALUES {}"
+    " family_name, display_name, extra, sealed, session_id, last_session, attempt, updated_at)"
+    " VALUES {}"
 )
 _MOVE = (
     "UPDATE jobs SET status = CASE status WHEN 'pending' THEN 'running' ELSE status END,"
@@ -148,11 +150,12 @@ def _write(db: sqlite3.Connection, session: str, slices: Slices, now: float) -> 
     new = [
         (
             p.job_id, p.index, tenant, p.person.username, p.person.email, p.person.given_name,
-            p.person.family_name, p.person.display_name, p.sealed, session, session, now,
+            p.person.family_name, p.person.display_name, packed(p.person), p.sealed, session,
+            session, now,
         )
         for tenant, p in slices.new
     ]  # fmt: skip
-    write(db, _INSERT, "(?, ?, ?, 'leased', ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)", new)
+    write(db, _INSERT, "(?, ?, ?, 'leased', ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)", new)
 
 
 def _move(db: sqlite3.Connection, moves: Sequence[Move], now: float) -> dict[str, int | None]:

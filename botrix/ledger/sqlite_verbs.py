@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from botrix.extra import packed_groups
 from botrix.ledger.ledger import (
     DirectoryRow,
     Recorded,
@@ -39,8 +40,8 @@ _JOBS = (
     " FROM json_each(?) u CROSS JOIN jobs j WHERE j.id = u.value"
 )
 INSERT_JOB = (
-    "INSERT INTO jobs (id, tenant_id, source, lane, directory, template, tries, count, place,"
-    " created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO jobs (id, tenant_id, source, lane, directory, template, tries, count, groups,"
+    " place, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _QUOTAS = (
     f"SELECT json_group_array(json_array({QUOTA_COLUMNS})) FROM json_each(?) u"
@@ -88,7 +89,7 @@ _FIRST_RESULTS = (
 def job_row(job: NewJob, place: int | None, now: float) -> tuple[Any, ...]:
     return (
         job.id, job.tenant_id, job.source, job.lane, job.directory, job.template, job.tries,
-        job.count, place, now, now,
+        job.count, packed_groups(job.groups), place, now, now,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from botrix import __version__
 from botrix.errors import LedgerDown, LineDown, SessionLost
+from botrix.extra import in_groups
 from botrix.ledger.keeping import Rule
 from botrix.line.line import Placing
 from botrix.model import LeasedAccount
@@ -163,6 +164,7 @@ class Session:
         """A new name for a generated account, committed. Raises LedgerDown or SessionLost."""
         planner = self._services.planner
         person, _ = planner.plan_generated(account.template or None, account.index)
+        person = in_groups(person, account.person.groups)
         if not await self._ledger.rename(self.id, account, person):
             raise SessionLost(f"the lease on {account.tag} is no longer ours")
         return msgspec.structs.replace(account, person=person, find_first=False)

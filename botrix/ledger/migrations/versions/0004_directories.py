@@ -1,4 +1,5 @@
-"""How much, and whether, a directory is used; jobs that are held since their directory is paused."""
+"""How much, and whether, a directory is used; jobs that are held since their directory is paused;
+groups and attributes of those whom accounts are for."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,6 +18,7 @@ def upgrade() -> None:
         "ix_jobs_held", "jobs", ["tenant_id", "directory", "created_at"],
         sqlite_where=sa.text("held"), postgresql_where=sa.text("held"),
     )
+    _groups_and_attributes()
 
 
 def _throttles() -> None:
@@ -46,3 +48,9 @@ def _throttle_users() -> None:
         sa.Column("seen_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "name", "session_id", name="pk_throttle_users"),
     )
+
+
+def _groups_and_attributes() -> None:
+    """JSON, and NULL where there are none."""
+    op.add_column("accounts", sa.Column("extra", sa.Text()))
+    op.add_column("jobs", sa.Column("groups", sa.Text()))
