@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from botrix.creators.creator import Creator, Member, Sighting, Wanted, Whose
-from botrix.model import LeasedAccount, Outcome, OutcomeKind
+from botrix.model import LeasedAccount, Outcome, OutcomeKind, Person
 
 NAME_TAKEN = "name taken"
 _NOT_SURE = Outcome(OutcomeKind.UNKNOWN, reason="lease in doubt", counted=False)
@@ -27,7 +27,8 @@ async def attempt(
     outcomes: list[Outcome | None] = [None] * len(accounts)
     await _find_those_in_doubt(creator, accounts, wanted, outcomes)
     if not sure():
-        return [outcome or _NOT_SURE for outcome in outcomes]
+        pairs = zip(wanted, outcomes, strict=True)
+        return [_NOT_SURE if o is None or _is_to_join(one, o) else o for one, o in pairs]
     await _create_the_rest(creator, wanted, outcomes)
     await _look_again(creator, wanted, outcomes)
     await _join_groups(creator, wanted, outcomes)
@@ -87,17 +88,28 @@ async def _join_groups(
     """Of what is ours now. Who is not in his groups yet is found, and put into them, later."""
     members: dict[int, Member] = {}
     for i, (one, outcome) in enumerate(zip(wanted, outcomes, strict=True)):
-        if one.person.groups and outcome is not None and outcome.kind is OutcomeKind.CREATED:
-            person = one.person
-            members[i] = Member(outcome.entry_id or "", person.username, person.groups)
+        if outcome is not None and _is_to_join(one, outcome):
+            members[i] = member_of(one.person, outcome.entry_id)
     if not members:
         return
     joined = await creator.join(list(members.values()))
-    for i, outcome in zip(members, joined, strict=True):
+    for (i, member), outcome in zip(members.items(), joined, strict=True):
         if outcome.kind is not OutcomeKind.CREATED:
             outcomes[i] = msgspec.structs.replace(
-                outcome, kind=OutcomeKind.UNKNOWN, reason=f"not in its groups: {outcome.reason}"
+                outcome,
+                kind=OutcomeKind.UNKNOWN,
+                entry_id=member.entry_id,
+                reason=f"not in its groups: {outcome.reason or outcome.kind}",
             )
+
+
+def _is_to_join(one: Wanted, outcome: Outcome) -> bool:
+    return bool(one.person.groups) and outcome.kind is OutcomeKind.CREATED
+
+
+def member_of(person: Person, entry_id: str | None) -> Member:
+    """As `join` wants it."""
+    return Member(entry_id or "", person.username, person.groups)
 
 
 def _seen(sighting: Sighting) -> Outcome:

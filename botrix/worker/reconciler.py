@@ -3,8 +3,9 @@
 These two are provisional: a call of a worker that stood still may land after its account was given
 up (a fence on writes to the ledger does not cover it). So once a lease and the longest call have
 passed, each account that a call may have been made for is looked for. What landed as failed is
-adopted, what landed as cancelled is removed, and only what bears our tag. Since a process may stand
-still for longer than anybody waits, the look is repeated for a day, ever less often.
+put into its groups and adopted, what landed as cancelled is removed, and only what bears our tag.
+Since a process may stand still for longer than anybody waits, the look is repeated for a day, ever
+less often.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from botrix.ledger.ledger import Found, Ledger, Provisional, Recorded
 from botrix.line.line import Line
 from botrix.model import AccountStatus, LeasedAccount, OutcomeKind
 from botrix.services import Directories
+from botrix.worker.attempt import member_of
 from botrix.worker.events import SHOWN_ACCOUNTS, update
 
 _log = logging.getLogger(__name__)
@@ -72,11 +74,17 @@ class Reconciler:
         return sure
 
     async def _settle(self, creator: Creator, landed: Sequence[Found]) -> bool:
-        """Adopts or removes what landed; whether all that was to go is gone."""
-        settled = [one for one in landed if await _is_as_it_should_be(creator, one)]
+        """Adopts or removes what landed. False where another look soon may do more: a call was not
+        answered, or not done yet. Who is refused by his groups stays as he was until later."""
+        adopted = [one for one in landed if one.becomes is AccountStatus.CREATED]
+        removed = [one for one in landed if one.becomes is not AccountStatus.CREATED]
+        settled = [one for one in removed if await _is_gone(creator, one)]
+        joined = await _joined(creator, adopted)
+        settled += [one for one, kind in joined if kind is OutcomeKind.CREATED]
+        refused = [one for one, kind in joined if kind is OutcomeKind.REJECTED]
         if settled:
             await self._publish(await self._ledger.landed(self._session, settled))
-        return len(settled) == len(landed)
+        return len(settled) + len(refused) == len(landed)
 
     async def _publish(self, recorded: Recorded) -> None:
         try:
@@ -89,10 +97,18 @@ class Reconciler:
             _log.debug("not published: %s", error)
 
 
-async def _is_as_it_should_be(creator: Creator, found: Found) -> bool:
-    """What had failed stays; anything else is removed."""
-    if found.becomes is AccountStatus.CREATED:
-        return True
+async def _joined(creator: Creator, adopted: Sequence[Found]) -> list[tuple[Found, OutcomeKind]]:
+    """What came of putting each into his groups; who has none is in them."""
+    among = [one for one in adopted if one.late.account.person.groups]
+    done = [(one, OutcomeKind.CREATED) for one in adopted if not one.late.account.person.groups]
+    if not among:
+        return done
+    members = [member_of(one.late.account.person, one.entry_id) for one in among]
+    outcomes = await creator.join(members)
+    return done + [(one, o.kind) for one, o in zip(among, outcomes, strict=True)]
+
+
+async def _is_gone(creator: Creator, found: Found) -> bool:
     outcome = await creator.delete(found.entry_id or "")
     gone = outcome.kind is OutcomeKind.REJECTED and outcome.reason == "no such entry"
     return gone or outcome.kind is OutcomeKind.CREATED
