@@ -13,6 +13,7 @@ from botrix.api.door import Here, Key, Submits
 from botrix.api.problems import Problem
 from botrix.api.schemas import GenerateRequest, JobView, job_view
 from botrix.errors import InvalidInput
+from botrix.extra import read_groups
 from botrix.identity import check_template
 from botrix.ledger.idempotency import KEY_WAS_USED
 from botrix.ledger.ledger import Submission, Submitted
@@ -33,9 +34,11 @@ async def generate(request: Request, response: Response, here: Submits, key: Key
     job = NewJob(
         new_job_id(), asked.count, lane=asked.priority, directory=asked.directory,
         template=asked.template, tenant_id=here.tenant,
-        tries=here.services.settings.max_retries + 1,
+        tries=here.services.settings.max_retries + 1, groups=read_groups(asked.groups),
     )  # fmt: skip
-    fingerprint = fingerprint_of("generate", asked.model_dump_json().encode())
+    # Without groups as before there were any: a key may come again after an upgrade.
+    body = asked.model_dump_json(exclude=None if asked.groups else {"groups"})
+    fingerprint = fingerprint_of("generate", body.encode())
     submitted = await here.submitting.submit(Submission(job, key, fingerprint, here.who.actor))
     return await accepted(here, response, submitted)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
+from botrix.extra import MAX_GROUP, MAX_GROUPS, extra_of, groups_of
 from botrix.model import (
     MAX_ACCOUNTS,
     AccountStatus,
@@ -22,14 +23,18 @@ _EXPORT = 20_000
 """Takes about a second, during which SQLite has no other writer, and 30 MB."""
 
 
+_Group = Annotated[str, Field(min_length=1, max_length=MAX_GROUP, strict=True)]
+
+
 class GenerateRequest(BaseModel):
-    """A job for `count` accounts."""
+    """A job for `count` accounts. groups: that all of them are to be in."""
 
     model_config = ConfigDict(extra="forbid")
     count: Annotated[StrictInt, Field(ge=1, le=MAX_ACCOUNTS)]
     priority: Lane = Lane.NORMAL
     directory: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$", strict=True)] = "local"
     template: Annotated[str, Field(max_length=256, strict=True)] | None = None
+    groups: Annotated[list[_Group], Field(max_length=MAX_GROUPS)] = []
 
 
 class ExportRequest(BaseModel):
@@ -60,6 +65,7 @@ class JobView(BaseModel):
     priority: Lane
     directory: str
     template: str | None
+    groups: list[str]
     count: int
     created: int
     existing: int
@@ -83,7 +89,8 @@ class ImportView(JobView):
 
 
 class AccountView(BaseModel):
-    """An account; its password is not among this."""
+    """An account; its password is not among this. groups: that it is to be in; attributes: what a
+    roster said besides."""
 
     id: str
     job_id: str
@@ -95,6 +102,8 @@ class AccountView(BaseModel):
     given_name: str
     family_name: str
     display_name: str
+    groups: list[str]
+    attributes: dict[str, str]
     entry_id: str | None
     reason: str | None
     detail: str | None
@@ -192,7 +201,7 @@ class ProblemView(BaseModel):
 
 def job_view(row: dict[str, Any]) -> dict[str, Any]:
     """From a row of the ledger."""
-    view = {**row, "priority": row["lane"]}
+    view = {**row, "priority": row["lane"], "groups": groups_of(row["groups"])}
     for name in ("created_at", "updated_at", "finished_at"):
         view[name] = time_of(row[name])
     return view
@@ -201,8 +210,11 @@ def job_view(row: dict[str, Any]) -> dict[str, Any]:
 def account_view(row: dict[str, Any]) -> dict[str, Any]:
     """From a row of the ledger."""
     ident = f"{row['job_id']}:{row['idx']}"
+    groups, attributes = extra_of(row["extra"])
     return {
         **row,
+        "groups": groups,
+        "attributes": attributes,
         "id": ident,
         "index": row["idx"],
         "revealed": row["revealed_at"] is not None,

@@ -31,14 +31,17 @@ _priority = click.option("--priority", type=click.Choice(["high", "normal", "low
 @click.command()
 @click.option("--count", type=int, required=True, help="How many accounts.")
 @click.option("--template", help="User names, such as 'student{n:03}'.")
+@click.option("--group", "groups", multiple=True, help="To be in; may be given many times.")
 @_directory
 @_priority
 @_watch
 @api_url
 @for_programs
-def generate(url: str, watch: bool, as_json: bool, **asked: Any) -> None:
+def generate(url: str, watch: bool, as_json: bool, groups: tuple[str, ...], **asked: Any) -> None:
     """Ask for N accounts."""
     api = Api(url)
+    if groups:  # an earlier API knows none
+        asked["groups"] = groups
     _report(api, api.post("/api/accounts/generate", asked), watch, as_json)
 
 
