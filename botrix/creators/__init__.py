@@ -24,6 +24,7 @@ OWN = {
     "simulated": "botrix.creators.simulated",
 }
 GROUP = "botrix.creators"
+_PARTS = ("SEALED", "DEMANDS_A_CHANGE", "GATED", "open_creator")
 
 
 def kinds() -> list[str]:
@@ -39,9 +40,16 @@ def load(kind: str) -> Kind:
             f"there is no kind of directory {kind!r}; choose one of: {', '.join(kinds())}"
         )
     try:
-        return cast(Kind, plugin.load() if plugin else import_module(OWN[kind]))
-    except ImportError as error:
-        raise DirectoryError(f"the kind {kind} cannot be used here: {error}") from None
+        module = plugin.load() if plugin else import_module(OWN[kind])
+    except Exception as error:  # a package of others may raise anything
+        problem = " ".join(str(error).split()) or type(error).__name__
+        raise DirectoryError(f"the kind {kind} cannot be used here: {problem}") from None
+    missing = [name for name in _PARTS if not hasattr(module, name)]
+    if missing:
+        raise DirectoryError(
+            f"the kind {kind} cannot be used here: it has no {missing[0]}; ask whoever made it"
+        )
+    return cast(Kind, module)
 
 
 def check_policy(kind: str, policy: PasswordPolicy) -> None:

@@ -8,8 +8,10 @@ worker finds the limit (`worker/governor.py`); by itself it decides nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
@@ -82,13 +84,13 @@ class Call:
     async def __aenter__(self) -> Self:
         self.shut, self.after = await self._gate.enter(self._operations)
         if not self.shut:
-            self._began = time.monotonic()
+            self._began = self._gate.now()
         return self
 
     def ended(self, how: Answered, after: float | None = None, problem: str = "") -> None:
         """after: seconds that the directory asks to wait."""
         if self._began is not None:
-            seconds = time.monotonic() - self._began
+            seconds = self._gate.now() - self._began
             self._began = None
             self._gate.leave(how, seconds, self._operations if self._timed else 0, after, problem)
 
@@ -106,13 +108,15 @@ class Call:
 class Gate:
     """limit: calls at once; rate: operations a second, or None; most: what the operator allows of
     all workers together. alarm: set where the tally should be looked at before its time. counts:
-    whether what fails uses up a try; None where that is as the outcome says."""
+    whether what fails uses up a try; None where that is as the outcome says. clock: in seconds, as
+    that of the loop."""
 
     def __init__(
         self,
         limit: int = FIRST_LIMIT,
         rate: float | None = None,
         alarm: asyncio.Event | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limit = limit
         self.rate = rate
@@ -122,7 +126,9 @@ class Gate:
         self.tally = Tally()
         self.alarm = alarm or asyncio.Event()
         self._under_way = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[str]] = deque()
+        self._pausing: set[asyncio.Future[str]] = set()
+        self._clock = clock
         self._next_at = 0.0
         self._not_before = 0.0
         self._shut = ""
@@ -147,6 +153,8 @@ class Gate:
     def shut(self, reason: str) -> None:
         """Nothing goes through until `open`; who waits is told."""
         self._shut = reason
+        for pausing in self._pausing:
+            _tell(pausing, reason)
         self._wake()
 
     def open(self) -> None:
@@ -161,11 +169,11 @@ class Gate:
 
     def hold(self, seconds: float) -> None:
         """As the directory asked, maybe another worker."""
-        self._not_before = max(self._not_before, time.monotonic() + seconds)
+        self._not_before = max(self._not_before, self._clock() + seconds)
 
     def taken(self) -> Tally:
         """The tally so far; a new one is begun."""
-        tally, self.tally = self.tally, Tally(most=self._under_way, waited=bool(self._waiting))
+        tally, self.tally = self.tally, Tally(most=self._calls, waited=bool(self._waiting))
         return tally
 
     def busy(self, after: float | None) -> None:
@@ -183,26 +191,23 @@ class Gate:
 
     async def enter(self, operations: int) -> tuple[str, float | None]:
         """Why the call must not be made and for how many seconds, or "" once there is room."""
-        while not self._shut and self._under_way >= self.limit:
-            self.tally.waited = True
-            if not self.limit:
-                self.alarm.set()
-            await self._freed()
-        if self._shut:
-            return self._shut, None
-        self._under_way += 1
+        shut = self._shut or await self._turn()
+        if shut:
+            return shut, None
         try:
-            wait = self._wait(operations)
-            if wait > LONGEST_PATIENCE:
-                self.free()
-                return "the directory asks for patience", wait
-            if wait > 0:
-                await asyncio.sleep(wait)
-        except asyncio.CancelledError:
+            refusal = await self._patience(operations)
+        except BaseException:
             self.free()
             raise
-        self.tally.most = max(self.tally.most, self._under_way)
-        return "", None
+        if refusal[0]:
+            self.free()
+        else:
+            self.tally.most = max(self.tally.most, self._calls)
+        return refusal
+
+    def now(self) -> float:
+        """By its clock."""
+        return self._clock()
 
     def leave(
         self, how: Answered, seconds: float, operations: int, after: float | None, problem: str
@@ -229,34 +234,67 @@ class Gate:
         self._under_way -= 1
         self._wake()
 
-    def _wait(self, operations: int) -> float:
-        now = time.monotonic()
-        if self._not_before - now > LONGEST_PATIENCE:
-            return self._not_before - now
-        at = max(now, self._not_before)
-        if self.rate:
-            at = max(at, self._next_at)
-            self._next_at = at + operations / self.rate
-        return at - now
+    @property
+    def _calls(self) -> int:
+        """Those that are made, without those that wait for the rate or for the directory's wish."""
+        return self._under_way - len(self._pausing)
 
-    async def _freed(self) -> None:
-        waiter = asyncio.get_running_loop().create_future()
+    async def _turn(self) -> str:
+        """Why there is no room, or "" once it is taken. Who came first is first: room is handed to
+        him, so that nobody who comes later gets it before he runs."""
+        if self._under_way < self.limit:
+            self._under_way += 1
+            return ""
+        self.tally.waited = True
+        if not self.limit:
+            self.alarm.set()
+        waiter: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
-            await waiter
+            return await waiter
         except asyncio.CancelledError:
-            if waiter.done():
-                self._wake()  # it was our turn, and is now another's
+            if not waiter.cancelled() and not waiter.result():
+                self.free()  # the room was his, and is now another's
             raise
         finally:
-            if not waiter.done():
+            with contextlib.suppress(ValueError):
                 self._waiting.remove(waiter)
 
     def _wake(self) -> None:
         """As many as there is room for, or all where it is shut."""
-        room = len(self._waiting) if self._shut else self.limit - self._under_way
-        while self._waiting and room > 0:
+        while self._waiting and (self._shut or self._under_way < self.limit):
             waiter = self._waiting.popleft()
             if not waiter.done():
-                waiter.set_result(None)
-                room -= 1
+                self._under_way += not self._shut
+                waiter.set_result(self._shut)
+
+    async def _patience(self, operations: int) -> tuple[str, float | None]:
+        """Waits for the rate and for the directory's wish, which may grow meanwhile; as `enter`."""
+        while not self._shut:
+            now = self._clock()
+            at = max(now, self._not_before, self._next_at if self.rate else now)
+            if at - now > LONGEST_PATIENCE:
+                return "the directory asks for patience", at - now
+            if self.rate:
+                self._next_at = at + operations / self.rate
+            shut = await self._pause(at - now) if at > now else ""
+            if shut or self._not_before <= at:
+                return shut, None
+        return self._shut, None
+
+    async def _pause(self, seconds: float) -> str:
+        """Why it was shut meanwhile, or ""."""
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[str] = loop.create_future()
+        timer = loop.call_later(seconds, _tell, told, "")
+        self._pausing.add(told)
+        try:
+            return await told
+        finally:
+            timer.cancel()
+            self._pausing.discard(told)
+
+
+def _tell(waiter: asyncio.Future[str], what: str) -> None:
+    if not waiter.done():
+        waiter.set_result(what)
