@@ -28,6 +28,9 @@ class _Ledger:
         self.freed += 1
         return Due()
 
+    async def release(self, limit: int) -> bool:
+        return False
+
     async def due(self, _limit: int) -> Due:
         return Due([Placed("due", 99, Lane.LOW)])
 
