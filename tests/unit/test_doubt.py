@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from botrix.creators.creator import Sighting, Wanted, Whose
+from botrix.creators.gate import Gate
 from botrix.model import AccountStatus, LeasedAccount, Outcome, OutcomeKind, Person, Result
 from botrix.retry import Backoff
 from botrix.sealing import Sealer
@@ -60,7 +61,7 @@ async def _worked(directory: _Directory, account: LeasedAccount) -> tuple[Result
     desk = Desk(cast(Directories, None), sealer, Backoff(), 10, rename, random.Random(1))
     recorder = _Recorder()
     desk.recorder = cast(Recorder, recorder)
-    await desk._work(cast(Any, directory), [account])
+    await desk._work(cast(Any, directory), [account], Gate())
     (result,) = recorder.results
     return result, directory.created
 

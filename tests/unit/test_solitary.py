@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 
+from botrix.creators.gate import Gate
 from botrix.ledger.ledger import Ledger
 from botrix.model import AccountStatus, LeasedAccount, Person, Result
 from botrix.retry import Backoff
@@ -40,6 +41,9 @@ class _Directories:
 
     async def creator(self, *_: object) -> Any:
         await asyncio.Event().wait()
+
+    def gate(self, *_: object) -> Gate:
+        return Gate()
 
 
 def made_desk() -> Desk:

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from botrix.creators.creator import Sighting, Wanted, Whose
+from botrix.creators.gate import Gate
 from botrix.model import AccountStatus, LeasedAccount, Outcome, OutcomeKind, Person, Result
 from botrix.retry import Backoff
 from botrix.sealing import Sealer
@@ -52,7 +53,7 @@ async def _worked(batch: list[LeasedAccount]) -> tuple[list[Result], list[str]]:
     desk = Desk(cast(Directories, None), _OURS, Backoff(), 10, rename, random.Random(1))
     recorder, directory = _Recorder(), _Directory()
     desk.recorder = cast(Recorder, recorder)
-    await desk._work(cast(Any, directory), batch)
+    await desk._work(cast(Any, directory), batch, Gate())
     return recorder.results, [one.password for one in directory.asked]
 
 
