@@ -51,12 +51,25 @@ class Ground:
             await Tenants(self.queries.engine).create(tenant, {}, _ACTOR)
         await self.queries.add_directory(tenant, "noop", "simulated", json.dumps(faults), _ACTOR)
 
+    async def directory_of(self, kind: str, config: dict[str, Any]) -> None:
+        """Named `real`."""
+        await self.queries.add_directory("default", "real", kind, json.dumps(config), _ACTOR)
+
+    async def created(self) -> int:
+        rows = await self._rows("SELECT coalesce(sum(created), 0) AS n FROM jobs")
+        return int(rows[0]["n"])
+
     async def submit(
-        self, jobs: int, count: int, tenant: str = "default", name: str = "bench"
+        self,
+        jobs: int,
+        count: int,
+        tenant: str = "default",
+        name: str = "bench",
+        directory: str = "noop",
     ) -> None:
         for start in range(0, jobs, 500):
             new = [
-                NewJob(f"{name}-{n}", count, directory="noop", tenant_id=tenant)
+                NewJob(f"{name}-{n}", count, directory=directory, tenant_id=tenant)
                 for n in range(start, min(start + 500, jobs))
             ]
             done = await self.ledger.submit([Submission(job) for job in new])

@@ -1,0 +1,136 @@
+"""How fast accounts get into real directories, beside the barest loop that could do it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import aiohttp
+
+from benchmarks.ground import ground
+from tests.servers.scim import TOKEN, RealScim, ScimServer, SimulatedDirectory
+
+_FIXED = (1, 2, 4, 8, 16, 32)
+_AUTHORIZED = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/scim+json"}
+_BULK = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
+_USER = "urn:ietf:params:scim:schemas:core:2.0:User"
+
+
+def scim_body(n: int) -> dict[str, Any]:
+    """As the creator sends it."""
+    return {
+        "schemas": [_USER],
+        "externalId": f"botrix:bench:{n}",
+        "userName": f"user-{n}",
+        "name": {"givenName": "Given", "familyName": "Family"},
+        "displayName": "Given Family",
+        "emails": [{"value": f"user-{n}@x.example", "type": "work", "primary": True}],
+        "active": True,
+        "password": "Pass-w0rd-of-the-benchmark",
+    }
+
+
+@asynccontextmanager
+async def scim_server() -> AsyncIterator[RealScim]:
+    server = RealScim()
+    await server.begin()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@asynccontextmanager
+async def simulated(**quirks: Any) -> AsyncIterator[SimulatedDirectory]:
+    with TemporaryDirectory(prefix="bx-bench-") as folder:
+        server = SimulatedDirectory(Path(folder))
+        await server.begin(**quirks)
+        try:
+            yield server
+        finally:
+            await server.stop()
+
+
+async def loop(n: int, at_once: int, call: Callable[[int], Awaitable[None]]) -> float:
+    """Calls a second of the barest loop: so many coroutines that share a counter."""
+    numbers = iter(range(n))
+
+    async def hand() -> None:
+        for number in numbers:
+            await call(number)
+
+    began = time.perf_counter()
+    await asyncio.gather(*(hand() for _ in range(at_once)))
+    return n / (time.perf_counter() - began)
+
+
+async def bare_scim(n: int, at_once: int, server: ScimServer) -> float:
+    """Accounts a second, one request each."""
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(headers=_AUTHORIZED, connector=connector) as session:
+
+        async def call(number: int) -> None:
+            async with session.post(f"{server.url}/Users", json=scim_body(number)) as answer:
+                await answer.read()
+                assert answer.status == 201, answer.status
+
+        return await loop(n, at_once, call)
+
+
+async def best_bare_scim(n: int) -> tuple[float, float]:
+    """The best of the fixed numbers of calls at once, each into a server of its own; and which."""
+    found = []
+    for at_once in _FIXED:
+        async with scim_server() as server:
+            found.append((await bare_scim(n, at_once, server), float(at_once)))
+    return max(found)
+
+
+async def sequential_scim(n: int) -> float:
+    async with scim_server() as server:
+        return await bare_scim(n, 1, server)
+
+
+async def through(
+    n: int, kind: str, config: dict[str, Any], environ: dict[str, str], workers: int = 1
+) -> float:
+    """Accounts a second by one worker, from its session to its last result."""
+    async with ground() as place:
+        await place.directory_of(kind, config)
+        await place.submit(1, n, directory="real")
+        for number in range(workers):
+            await place.worker(f"worker-{number}", **environ)
+        return n / await place.drained(1)
+
+
+async def botrix_scim(n: int, **settings: Any) -> float:
+    async with scim_server() as server:
+        config = {"url": server.url, "token_env": "BENCH_TOKEN", **settings}
+        return await through(n, "scim", config, {"BENCH_TOKEN": TOKEN})
+
+
+async def halved(n: int) -> tuple[float, float]:
+    """A directory that works on 8 at once and halves its speed when half is done: accounts a second
+    of the second half by a worker, and of the best fixed loop into one that slow."""
+    slow = {"delay": 0.1, "width": 8}
+    async with simulated(**slow) as server:
+        best = await bare_scim(n, 8, server)
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(simulated(delay=0.05, width=8))
+        place = await stack.enter_async_context(ground())
+        config = {"url": server.url, "token_env": "BENCH_TOKEN"}
+        await place.directory_of("scim", config)
+        await place.submit(1, 2 * n, directory="real")
+        await place.worker("worker-1", BENCH_TOKEN=TOKEN)
+        while await place.created() < n:
+            await asyncio.sleep(0.05)
+        await server.misbehave(**slow)
+        done, began = await place.created(), time.perf_counter()
+        await place.drained(1)
+        return (2 * n - done) / (time.perf_counter() - began), best
+
