@@ -39,6 +39,12 @@ _JSON: st.SearchStrategy[Any] = st.recursive(
     ),
     max_leaves=30,
 )
+_ATTRIBUTE = st.fixed_dictionaries(
+    {"name": _SCALARS}, optional={"mutability": _SCALARS, "subAttributes": _JSON}
+)
+_SCHEMA = st.fixed_dictionaries(
+    {"id": st.sampled_from([USER, ENTERPRISE]), "attributes": st.lists(_ATTRIBUTE | _JSON)}
+)
 PERSON = Person(
     "ann", "ann@x.example", "Ann", "B", "Ann B", (), dict.fromkeys(ATTRIBUTES, "something")
 )
@@ -54,7 +60,7 @@ def test_no_configuration_is_too_strange(said: Any) -> None:
     assert {type(v) for v in (features.patch, features.etag, features.cursor)} == {bool}
 
 
-@given(_JSON)
+@given(_JSON | st.fixed_dictionaries({"Resources": st.lists(_SCHEMA | _JSON)}))
 def test_no_schemas_are_too_strange(said: Any) -> None:
     schemas = read_schemas(said)
     sent = resource(WANTED, schemas, "7")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ def _settings(folder: Path, url: str) -> dict[str, str]:
     return {"url": url, "token_file": str(token)}
 
 
-@pytest.mark.parametrize("quirk", ["", "ignore_filter", "duplicate_is_500"])
+@pytest.mark.parametrize("quirk", ["", "ignore_filter", "duplicate_is_500", "bulk"])
 async def test_exactly_n_accounts_though_answers_are_lost(
     system: System, tmp_path: Path, quirk: str
 ) -> None:
@@ -25,9 +26,13 @@ async def test_exactly_n_accounts_though_answers_are_lost(
         {"do": "reset", "done": True, "share": 0.3},
         {"do": "500", "share": 0.05},
         {"do": "502", "done": True, "share": 0.05},
+        {"do": "reset", "on": "bulk", "done": True, "share": 0.3},
+        {"do": "500", "on": "bulk", "done": True, "share": 0.2},
+        {"do": "502", "on": "bulk", "share": 0.2},
     ]
     directory = SimulatedDirectory(tmp_path)
-    await directory.begin(rules=rules, seed=7, delay=0.005, **({quirk: True} if quirk else {}))
+    has: Any = {"most": 40, "forgets": 7} if quirk == "bulk" else True
+    await directory.begin(rules=rules, seed=7, delay=0.005, **({quirk: has} if quirk else {}))
     try:
         system.add_directory("idp", kind="scim", **_settings(tmp_path, directory.url))
         await system.worker("worker-1")

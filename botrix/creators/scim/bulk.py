@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from botrix.creators.gate import Gate
@@ -80,24 +80,22 @@ class Bulk:
     async def post(self, rows: Sequence[Row]) -> list[Answer]:
         """One answer for each, in order."""
         together = [row for row in rows if row.tag not in self._alone] if self.most > 1 else []
+        apart = [row for row in rows if row.tag in self._alone] if together else rows
         chunks = self._chunks(together)
-        grouped = {row.key for chunk in chunks for row in chunk}
         work = [_Work(self, self._http, self._known).send(chunk) for chunk in chunks]
-        work += [self.each([row]) for row in rows if row.key not in grouped]
+        work.append(self.each(apart))
         answers: dict[str, Answer] = {}
         for part in await asyncio.gather(*work):
             answers.update(part)
         return [answers[row.key] for row in rows]
 
     def _chunks(self, rows: Sequence[Row]) -> list[list[Row]]:
-        """As large as they may be, in operations and in bytes; what is too large for any is in
-        none."""
+        """As large as they may be, in operations and in bytes; what is too large for any is alone
+        in one."""
         chunks: list[list[Row]] = []
         room, around = 0, len(_text(_request([])))
         for row in rows:
             size = len(_text(_operation(row))) + 1
-            if size + around > self._known.features.payload:
-                continue
             if not chunks or len(chunks[-1]) >= self.most or size > room:
                 chunks.append([])
                 room = self._known.features.payload - around + 1  # the last has no comma
@@ -160,7 +158,7 @@ class _Work:
             self._bulk.was_too_big(len(rows))
         self._count(answer.status == 500)
         if self._errors > _ERRORS_IN_A_ROW:
-            return dict.fromkeys((row.key for row in rows), _bare(answer))
+            return dict.fromkeys((row.key for row in rows), answer)
         middle = len(rows) // 2
         return {**await self.send(rows[:middle]), **await self.send(rows[middle:])}
 
@@ -172,7 +170,7 @@ class _Work:
         if operations is None:
             if answer.sent and answer.status not in (401, 403, 429):
                 self._bulk.was_lost(rows)
-            return dict.fromkeys((row.key for row in rows), _bare(answer))
+            return dict.fromkeys((row.key for row in rows), answer)
         self._count(False)
         self._bulk.was_full(len(rows))
         found = {row.key: _one(operations.get(row.key, ())) for row in rows}
@@ -235,8 +233,3 @@ def _after(said: Mapping[str, Any]) -> float | None:
         if is_one and name.lower().replace("-", "") == "retryafter":
             return retry_after(str(value))
     return None
-
-
-def _bare(answer: Answer) -> Answer:
-    """Without what it says, which may repeat the password of any of them."""
-    return replace(answer, body=b"")

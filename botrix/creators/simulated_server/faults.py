@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from aiohttp import web
 
 from botrix.creators.simulated_server.quirks import Rule
+
+_PASSWORD = re.compile(r'"password": ?"([^"]*)"')
 
 
 async def misbehave(rule: Rule, request: web.Request) -> web.StreamResponse:
     """As the rule says, whatever was asked."""
     if rule.do.isdigit():
         headers = {"Retry-After": rule.retry_after} if rule.retry_after else None
+        if rule.echo:
+            said = {"detail": f"not {_PASSWORD.findall(await request.text())}"}
+            return web.json_response(said, status=int(rule.do), headers=headers)
         return web.Response(status=int(rule.do), text="on demand", headers=headers)
     if rule.do == "reset":
         assert request.transport is not None

@@ -12,7 +12,8 @@ class Rule:
     `seconds` later) or late (no answer, and what was asked is done `seconds` later). on: create,
     bulk, find, change, group or describe. done: whether what was asked is done all the same. share:
     of the calls; times: at most so many; match: of those for a name with this text. Of the
-    operations of a Bulk, only a status is done."""
+    operations of a Bulk, only a status is done. echo: passwords that were sent are in what it
+    says."""
 
     do: str
     on: str = "create"
@@ -22,6 +23,7 @@ class Rule:
     retry_after: str = ""
     seconds: float = 1.0
     match: str = ""
+    echo: bool = False
 
 
 @dataclass(frozen=True, slots=True)
