@@ -3,15 +3,15 @@ client of its own OAuth 2.0 server, and who was created signs in there."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import shutil
 import sqlite3
 import subprocess
-from asyncio.subprocess import DEVNULL, Process
+import time
 from collections import Counter
 from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +21,7 @@ import aiohttp
 from botrix.creators.creator import Secret
 from botrix.creators.web.authorization import basic
 from tests.servers.installed import environment
-from tests.servers.system import free_port, until
+from tests.servers.system import free_port
 
 CLIENT, SECRET = "botrix", "operators-secret"
 GROUP = "staff"
@@ -49,47 +49,53 @@ class Canaille:
         self.token_url = f"http://127.0.0.1:{self.port}/oauth/token"
         self.database = folder / "canaille.sqlite"
         self._folder = folder
-        self._process: Process | None = None
-        self._session: aiohttp.ClientSession | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
-    def config(self, secret: object = SECRET) -> dict[str, Any]:
+    def config(self, secret: str = SECRET) -> dict[str, Any]:
         """Of a `scim` directory."""
         return {
             "url": self.url, "token_url": self.token_url, "client_id": CLIENT,
-            "client_secret": Secret(str(secret)),
+            "client_secret": Secret(secret),
         }  # fmt: skip
 
-    async def begin(self) -> None:
-        shutil.copy(await asyncio.to_thread(_seeded), self.database)
-        self._session = aiohttp.ClientSession()
-        await self.start()
+    def begin(self) -> None:
+        """Blocks, as does `start`: it is for whole runs of tests."""
+        shutil.copy(_seeded(), self.database)
+        self.start()
 
-    async def start(self) -> None:
+    def start(self) -> None:
         with (self._folder / "canaille.log").open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *_command("run", "--bind", f"127.0.0.1:{self.port}"),
-                stdin=DEVNULL, stdout=log, stderr=log, cwd=self._folder,
+            self._process = subprocess.Popen(
+                _command("run", "--bind", f"127.0.0.1:{self.port}"),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder,
                 env=_environ(self.database),
             )  # fmt: skip
-        await until(self._answers, 60, f"canaille answers at {self.url}")
+        deadline = time.monotonic() + 90
+        while not self._answers():
+            assert time.monotonic() < deadline, f"canaille does not answer at {self.url}"
+            time.sleep(0.1)
 
-    async def stop(self) -> None:
-        await self.kill()
-        if self._session is not None:
-            await self._session.close()
-
-    async def kill(self) -> None:
+    def kill(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+            process.kill()
+            process.wait()
+
+    def empty(self) -> None:
+        """As it was at first."""
+        for table in ("membership_association_table", "token", "user"):
+            self._change(f"DELETE FROM {table}")
 
     async def logs_in(self, username: str, password: str) -> bool:
-        """By the grant of RFC 6749, 4.3."""
-        assert self._session is not None
+        """By the grant of RFC 6749, 4.3. Two tokens of one second and user are the same to canaille,
+        which it then cannot store; so there is none yet."""
+        self._change("DELETE FROM token WHERE subject_id IS NOT NULL")
         form = {"grant_type": "password", "username": username, "password": password}
-        async with self._session.post(self.token_url, data=form, headers=_SIGNED) as answer:
+        async with (
+            aiohttp.ClientSession(headers=_SIGNED) as session,
+            session.post(self.token_url, data=form) as answer,
+        ):
+            assert answer.status in (200, 400), await answer.text()
             return answer.status == 200
 
     def revoke(self) -> None:
@@ -108,15 +114,17 @@ class Canaille:
         with closing(sqlite3.connect(self.database, timeout=10)) as db, db:
             db.execute(sql)
 
-    async def _answers(self) -> bool:
+    def _answers(self) -> bool:
         assert self._process is not None
-        assert self._process.returncode is None, (self._folder / "canaille.log").read_text()
-        assert self._session is not None
+        assert self._process.poll() is None, (self._folder / "canaille.log").read_text()
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
-            async with self._session.get(f"{self.url}/ServiceProviderConfig") as answer:
-                return answer.status == 401
-        except (OSError, aiohttp.ClientError):
+            connection.request("GET", "/scim/v2/ServiceProviderConfig")
+            return connection.getresponse().status == 401
+        except OSError:
             return False
+        finally:
+            connection.close()
 
 
 def _seeded() -> Path:
