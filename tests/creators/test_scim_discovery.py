@@ -57,7 +57,7 @@ def test_no_configuration_is_too_strange(said: Any) -> None:
     assert 1 <= features.page <= 500
     assert features.bulk >= 0
     assert 1 <= features.payload <= 1 << 20
-    assert {type(v) for v in (features.patch, features.etag, features.cursor)} == {bool}
+    assert {type(v) for v in (features.patch, features.etag, features.filter)} == {bool}
 
 
 @given(_JSON | st.fixed_dictionaries({"Resources": st.lists(_SCHEMA | _JSON)}))
@@ -84,6 +84,7 @@ def test_no_schemas_are_too_strange(said: Any) -> None:
         ({"bulk": {"supported": True, "maxOperations": 7, "maxPayloadSize": 0}}, Features(bulk=7)),
         ({"filter": {"supported": True, "maxResults": 20}}, Features(page=20)),
         ({"filter": {"maxResults": 0}}, Features()),
+        ({"filter": {"supported": False}}, Features(filter=False)),
         ({"pagination": {"cursor": True, "index": False, "maxPageSize": 9}},
          Features(cursor=True, page=9)),
         ({"etag": {"supported": True}}, Features(etag=True)),
@@ -109,6 +110,22 @@ def test_what_the_schemas_do_not_have_is_not_sent() -> None:
     assert "displayName" in left_out(few)
     assert "costCenter" in left_out(few)
     assert "title" not in left_out(few)
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ({}, True),
+        ({"mutability": "readWrite", "returned": "default"}, True),
+        ({"mutability": "readOnly"}, False),
+        ({"returned": "never"}, False),
+    ],
+)
+def test_whether_tags_are_kept(told: dict[str, str], kept: bool) -> None:
+    attributes = [{"name": "userName"}, {"name": "externalId", **told}]
+    schemas = read_schemas([{"id": USER, "attributes": attributes}])
+    assert schemas is not None
+    assert schemas.tags is kept
 
 
 def test_without_schemas_only_what_every_server_knows_is_sent() -> None:

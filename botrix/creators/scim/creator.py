@@ -122,9 +122,12 @@ class ScimCreator:
         return seen
 
     def _judge(self, one: Wanted, rows: Sequence[Mapping[str, Any]]) -> Sighting:
-        """Whose the entry is that bears this name, among rows that may be anybody's."""
-        name = one.person.username.casefold()
-        mine = [row for row in rows if str(row.get("userName", "")).casefold() == name]
+        """Whose the entry is that bears this name, among rows that may be anybody's. Exactly this,
+        if there is such: some servers hold names apart that differ in case."""
+        name = one.person.username
+        mine = [row for row in rows if str(row.get("userName", "")).casefold() == name.casefold()]
+        mine.sort(key=lambda row: row.get("userName") != name)
+        self._known.apart = self._known.apart or len(mine) > 1
         if not mine:
             return Sighting(Whose.NOBODY)
         entry_id, tag = str(mine[0].get("id", "")), mine[0].get("externalId")

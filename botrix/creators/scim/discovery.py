@@ -20,22 +20,26 @@ also lower-case, or none where it has no such."""
 @dataclass(frozen=True, slots=True)
 class Features:
     """As they are where a server says nothing. bulk: operations of one Bulk, 0 where there is no
-    Bulk; payload: bytes of its body. page: how many resources to ask for at once."""
+    Bulk; payload: bytes of its body. filter: False where it says that it has none. page: how many
+    resources to ask for at once."""
 
     bulk: int = 0
     payload: int = _PAYLOAD
     patch: bool = True
     etag: bool = False
     cursor: bool = False
+    filter: bool = True
     page: int = _PAGE
 
 
 @dataclass(frozen=True, slots=True)
 class Schemas:
-    """Of users. enterprise: empty where the server does not have that extension."""
+    """Of users. enterprise: empty where the server does not have that extension. tags: False where
+    it says that nobody's externalId is kept; that it need not be named at all, says nothing."""
 
     user: Attributes
     enterprise: Attributes
+    tags: bool = True
 
 
 def read_features(said: object) -> Features:
@@ -53,6 +57,7 @@ def read_features(said: object) -> Features:
         patch=_object(whole.get("patch")).get("supported") is not False,
         etag=_supported(_object(whole.get("etag"))),
         cursor=paging.get("cursor") is True,
+        filter=_object(whole.get("filter")).get("supported") is not False,
         page=min(_PAGE, *bounds),
     )
 
@@ -61,12 +66,19 @@ def read_schemas(said: object) -> Schemas | None:
     """Of the body of /Schemas: a list answer, or a bare list; None where it knows no users."""
     listed = said if isinstance(said, list) else _object(said).get("Resources")
     found = {
-        str(one["id"]).lower(): _attributes(one.get("attributes"))
+        str(one["id"]).lower(): one.get("attributes")
         for one in _objects(listed)
         if isinstance(one.get("id"), str)
     }
-    user = found.get(USER.lower())
-    return Schemas(user, found.get(ENTERPRISE.lower(), {})) if user else None
+    said = found.get(USER.lower())
+    user = _attributes(said)
+    return Schemas(user, _attributes(found.get(ENTERPRISE.lower())), _tags(said)) if user else None
+
+
+def _tags(said: object) -> bool:
+    ours = [one for one in _objects(said) if one.get("name") == "externalId"]
+    lost = (one.get("mutability") == "readOnly" or one.get("returned") == "never" for one in ours)
+    return not any(lost)
 
 
 def _attributes(said: object) -> dict[str, frozenset[str]]:

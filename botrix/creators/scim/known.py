@@ -43,6 +43,7 @@ class Known:
         self.counts = True
         self.primary = True
         self.duplicate_is_500 = False
+        self.apart = False
 
     async def read(self) -> None:
         """So that features and schemas are as the server says, if it answers. A request or two at
@@ -53,6 +54,8 @@ class Known:
             if self._configured or not _undecided(await self.configure()):
                 said = await self._http.ask("GET", "/Schemas", optional=True)
                 self.schemas = read_schemas(said.read()) if said.status == 200 else None
+                if self.schemas is not None and not self.schemas.tags:
+                    self.tags = False
                 self.undecided = said if _undecided(said) else None
                 self._complete = self.undecided is None
             self._tried_at = time.monotonic()
@@ -79,7 +82,7 @@ class Known:
                 answer = await self._http.ask("GET", f"/Users?filter={nobody}")
                 rows = answers.rows(answer, counted=False)
                 if rows is not None:
-                    self.filters = not rows
+                    self.filters = not rows and self.features.filter
                 elif answer.status in (400, 403, 404, 405, 501):
                     self.filters = False
             return self.filters is not False
@@ -125,6 +128,8 @@ class Known:
              f"an entry is read, changed and PUT back whole, guarded {guard}"),
             (not self.counts, "refuses `count` in a list", "lists are asked for without"),
             (not self.primary, "refuses a primary e-mail", "it is sent without that word"),
+            (self.apart, "holds names apart that differ in case",
+             "an account is taken for one of exactly its name, where there is one"),
             (bool(self.no_bulk), f"announces Bulk and has none ({self.no_bulk})",
              "accounts are created one by one"),
             (self.duplicate_is_500, "answers a duplicate by an error of the server",

@@ -30,7 +30,7 @@ class Listing:
         self._known = known
         self._lock = asyncio.Lock()
         self._began = -_FRESH
-        self._by_name: dict[str, Row] = {}
+        self._by_name: dict[str, list[Row]] = {}
         self._calls: dict[str, float] = {}
 
     def called(self, tag: str) -> None:
@@ -49,15 +49,15 @@ class Listing:
                     await self._fetch()
                 except NotListed as failed:
                     return [unsure(failed.answer)] * len(wanted)
-            found = [self._by_name.get(one.person.username.casefold()) for one in wanted]
-        return [judge(one, [row] if row else []) for one, row in zip(wanted, found, strict=True)]
+            found = [self._by_name.get(one.person.username.casefold(), []) for one in wanted]
+        return [judge(one, rows) for one, rows in zip(wanted, found, strict=True)]
 
     async def _fetch(self) -> None:
-        began, listed = time.monotonic(), dict[str, Row]()
+        began, listed = time.monotonic(), dict[str, list[Row]]()
         async for rows in pages(self._http, self._known, "/Users"):
             for row in rows:
                 kept = {name: row.get(name) for name in ("id", "userName", "externalId")}
-                listed[str(row.get("userName", "")).casefold()] = kept
+                listed.setdefault(str(row.get("userName", "")).casefold(), []).append(kept)
         self._began, self._by_name = began, listed
 
 

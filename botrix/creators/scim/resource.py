@@ -10,6 +10,7 @@ from botrix.creators.creator import Wanted
 from botrix.creators.scim.discovery import ENTERPRISE, USER, Attributes, Schemas
 
 _CORE = ("active", "displayName", "emails", "name")
+_EMAIL = ("type", "primary")
 _MORE = {"title": "title", "phone": "phoneNumbers"}
 _OF_ENTERPRISE = {
     "employee_number": "employeeNumber",
@@ -52,6 +53,8 @@ def wants_manager(one: Wanted, schemas: Schemas | None) -> str:
 def left_out(schemas: Schemas) -> list[str]:
     """The attributes that this server does not have."""
     core = [name for name in (*_CORE, *_MORE.values()) if name.lower() not in schemas.user]
+    if parts := schemas.user.get("emails"):
+        core += [f"the {name} of an e-mail" for name in _EMAIL if name not in parts]
     if not schemas.enterprise:
         return [*core, *_OF_ENTERPRISE.values()]
     rest = _OF_ENTERPRISE.values()
@@ -60,7 +63,11 @@ def left_out(schemas: Schemas) -> list[str]:
 
 def _core(one: Wanted, primary: bool) -> dict[str, Any]:
     person = one.person
-    name = {"givenName": person.given_name, "familyName": person.family_name}
+    name = {
+        "formatted": person.display_name,  # which some demand
+        "givenName": person.given_name,
+        "familyName": person.family_name,
+    }
     email = {"value": person.email, "type": "work", **({"primary": True} if primary else {})}
     return {
         "name": {key: value for key, value in name.items() if value},
