@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from botrix.creators import open_creator
 from botrix.creators.creator import Creator
+from tests.servers.canaille import Canaille, missing
 from tests.servers.scim import TOKEN, RealScim, SimulatedDirectory
 
 _QUIRKS: dict[str, dict[str, Any]] = {
@@ -46,6 +47,25 @@ async def directory(tmp_path: Path) -> AsyncIterator[SimulatedDirectory]:
     await server.stop()
 
 
+@pytest.fixture(scope="session")
+def _canaille(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canaille]:
+    if why := missing():
+        pytest.skip(why)
+    server = Canaille(tmp_path_factory.mktemp("canaille"))
+    try:
+        server.begin()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def canaille(_canaille: Canaille) -> Canaille:
+    """One for all tests, for it takes long to start; empty for each."""
+    _canaille.empty()
+    return _canaille
+
+
 @pytest_asyncio.fixture(
     params=[
         "local",
@@ -56,6 +76,7 @@ async def directory(tmp_path: Path) -> AsyncIterator[SimulatedDirectory]:
         "scim, without PATCH",
         pytest.param("scim, scim2-server", marks=pytest.mark.suite("scim2-server")),
         pytest.param("scim, scim2-server, no Bulk", marks=pytest.mark.suite("scim2-server")),
+        pytest.param("scim, canaille", marks=pytest.mark.suite("canaille")),
     ]
 )
 async def creator(
@@ -66,10 +87,14 @@ async def creator(
     server, _, bulk = server.partition(", ")
     config: dict[str, Any] = {"path": str(tmp_path / "entries.sqlite")} if kind == "local" else {}
     async with AsyncExitStack() as stack:
-        if kind == "scim":
+        if server == "canaille":
+            config = request.getfixturevalue("canaille").config()
+        elif kind == "scim":
             url = await _start(server, tmp_path, stack, bulk == "Bulk")
             config = {"url": url, "token_file": token_file, "bulk": bulk != "no Bulk"}
-        yield await stack.enter_async_context(opened(kind, config))
+        # A password costs canaille half a second, and the suite sends sixteen at once.
+        timeout = 60.0 if server == "canaille" else 5.0
+        yield await stack.enter_async_context(opened(kind, config, timeout))
 
 
 async def _start(server: str, folder: Path, stack: AsyncExitStack, bulk: bool) -> str:
