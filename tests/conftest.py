@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.servers import postgres
+from tests.servers.canaille import Canaille, missing
 from tests.servers.postgres import PostgresServer
 from tests.servers.system import System
 
@@ -56,6 +57,25 @@ async def system(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[
         yield made
     finally:
         await made.stop()
+
+
+@pytest.fixture(scope="session")
+def one_canaille(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canaille]:
+    if why := missing():
+        pytest.skip(why)
+    server = Canaille(tmp_path_factory.mktemp("canaille"))
+    try:
+        server.begin()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def canaille(one_canaille: Canaille) -> Canaille:
+    """One for all tests, for it takes long to start; empty for each."""
+    one_canaille.empty()
+    return one_canaille
 
 
 @pytest.hookimpl(wrapper=True)

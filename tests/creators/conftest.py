@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +13,6 @@ import pytest_asyncio
 
 from botrix.creators import open_creator
 from botrix.creators.creator import Creator
-from tests.servers.canaille import Canaille, missing
 from tests.servers.scim import TOKEN, RealScim, SimulatedDirectory
 
 _QUIRKS: dict[str, dict[str, Any]] = {
@@ -45,25 +44,6 @@ async def directory(tmp_path: Path) -> AsyncIterator[SimulatedDirectory]:
     await server.begin()
     yield server
     await server.stop()
-
-
-@pytest.fixture(scope="session")
-def _canaille(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canaille]:
-    if why := missing():
-        pytest.skip(why)
-    server = Canaille(tmp_path_factory.mktemp("canaille"))
-    try:
-        server.begin()
-        yield server
-    finally:
-        server.kill()
-
-
-@pytest.fixture
-def canaille(_canaille: Canaille) -> Canaille:
-    """One for all tests, for it takes long to start; empty for each."""
-    _canaille.empty()
-    return _canaille
 
 
 @pytest_asyncio.fixture(

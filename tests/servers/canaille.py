@@ -87,8 +87,8 @@ class Canaille:
             self._change(f"DELETE FROM {table}")
 
     async def logs_in(self, username: str, password: str) -> bool:
-        """By the grant of RFC 6749, 4.3. Two tokens of one second and user are the same to canaille,
-        which it then cannot store; so there is none yet."""
+        """By the grant of RFC 6749, 4.3. Two tokens of one second and user are the same to it, and
+        then cannot be stored; so there is none yet."""
         self._change("DELETE FROM token WHERE subject_id IS NOT NULL")
         form = {"grant_type": "password", "username": username, "password": password}
         async with (
