@@ -102,18 +102,33 @@ def check_url(url: str, reach: Reach) -> Target:
     found = _URL.fullmatch(url)
     if found is None or " " in url or "\\" in url:
         raise AddressRefused("it is none; write it like https://HOST/PATH")
-    scheme, authority = found[1].lower(), found[2].lower()
+    scheme = found[1].lower()
+    target = _target(found[2], {"http": 80, "https": 443}[scheme], reach)
+    if scheme == "http" and not (target.here or reach.allow_http):
+        raise AddressRefused(
+            f"what goes to {target.host} would go in the clear; use https, or allow_http=true"
+        )
+    return _checked(target)
+
+
+def check_authority(written: str, port: int, reach: Reach) -> Target:
+    """Of a url of any scheme, what stands between `//` and the next `/`. port: where none is
+    written. Raises AddressRefused."""
+    return _checked(_target(written, port, reach))
+
+
+def _target(written: str, port: int, reach: Reach) -> Target:
+    authority = written.lower()
     if "@" in authority:
         raise AddressRefused("it names a user; write it without a user or password")
-    host, port = _split(authority)
-    here = authority.removesuffix(f":{port}") in _THIS_MACHINE
-    target = Target(host, port or {"http": 80, "https": 443}[scheme], here, reach)
-    if scheme == "http" and not (here or reach.allow_http):
-        raise AddressRefused(
-            f"what goes to {host} would go in the clear; use https, or allow_http=true"
-        )
-    if _is_address(host):
-        check_addresses(target, [host])
+    host, own = _split(authority)
+    here = authority.removesuffix(f":{own}") in _THIS_MACHINE
+    return Target(host, own or port, here, reach)
+
+
+def _checked(target: Target) -> Target:
+    if _is_address(target.host):
+        check_addresses(target, [target.host])
     return target
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
 from typing import Any
@@ -68,6 +69,29 @@ def connector(
         limit=limit, resolver=resolver, use_dns_cache=False, socket_factory=opened,
         ssl=tls or True,
     )  # fmt: skip
+
+
+async def connected(target: Target, resolver: PinnedResolver) -> socket.socket:
+    """To the first of the target's addresses that takes it, for protocols that are not HTTP.
+    Raises OSError."""
+    loop, failed = asyncio.get_running_loop(), OSError(f"{target.host} has no address")
+    for found in await resolver.resolve(target.host, target.port):
+        _allowed(target, found["host"])
+        made = socket.socket(found["family"], socket.SOCK_STREAM)
+        try:
+            made.setblocking(False)
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await loop.sock_connect(made, (found["host"], target.port))
+        except OSError as error:
+            made.close()
+            failed = OSError(error.errno, os.strerror(error.errno or 0))
+        except BaseException:
+            made.close()
+            raise
+        else:
+            return made
+    resolver.forget()
+    raise failed
 
 
 def _allowed(target: Target, *addresses: str) -> None:
