@@ -20,6 +20,7 @@ from botrix.passwords import PasswordPolicy
 
 OWN = {
     "local": "botrix.creators.local",
+    "ldap": "botrix.creators.ldap.creator",
     "scim": "botrix.creators.scim.creator",
     "simulated": "botrix.creators.simulated",
 }

@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from botrix.creators import open_creator
 from botrix.creators.creator import Creator
+from tests.servers import ldap
 from tests.servers.scim import TOKEN, RealScim, SimulatedDirectory
 
 _QUIRKS: dict[str, dict[str, Any]] = {
@@ -57,6 +58,7 @@ async def directory(tmp_path: Path) -> AsyncIterator[SimulatedDirectory]:
         pytest.param("scim, scim2-server", marks=pytest.mark.suite("scim2-server")),
         pytest.param("scim, scim2-server, no Bulk", marks=pytest.mark.suite("scim2-server")),
         pytest.param("scim, canaille", marks=pytest.mark.suite("canaille")),
+        pytest.param("ldap, slapd", marks=pytest.mark.suite("slapd")),
     ]
 )
 async def creator(
@@ -69,12 +71,24 @@ async def creator(
     async with AsyncExitStack() as stack:
         if server == "canaille":
             config = request.getfixturevalue("canaille").config()
+        elif kind == "ldap":
+            config = await ldap_directory(server, tmp_path, stack)
         elif kind == "scim":
             url = await _start(server, tmp_path, stack, bulk == "Bulk")
             config = {"url": url, "token_file": token_file, "bulk": bulk != "no Bulk"}
         # A password costs canaille half a second, and the suite sends sixteen at once.
         timeout = 60.0 if server == "canaille" else 5.0
         yield await stack.enter_async_context(opened(kind, config, timeout))
+
+
+async def ldap_directory(server: str, folder: Path, stack: AsyncExitStack) -> dict[str, Any]:
+    """Its settings."""
+    assert server == "slapd"
+    if why := ldap.missing():
+        pytest.skip(f"slapd was NOT tried: {why}")
+    made = folder / "slapd"
+    made.mkdir()
+    return (await stack.enter_async_context(ldap.slapd(made))).settings()
 
 
 async def _start(server: str, folder: Path, stack: AsyncExitStack, bulk: bool) -> str:

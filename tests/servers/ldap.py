@@ -10,16 +10,20 @@ from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+from tests.servers.certificates import Authority
 from tests.servers.system import free_port, until
 
 SUFFIX = "dc=example,dc=org"
+PEOPLE = f"ou=people,{SUFFIX}"
+GROUPS = f"ou=groups,{SUFFIX}"
 ADMIN = f"cn=operator,{SUFFIX}"
 PASSWORD = "operators-password"
 
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 _ENVIRON = {**os.environ, "LDAPNOINIT": "1"}  # nothing of what this machine's clients are told
-_PROGRAMS = ("slapd", "slapadd", "ldapadd", "ldapsearch")
+_PROGRAMS = ("slapd", "slapadd", "ldapadd", "ldapsearch", "ldapwhoami")
 _SCHEMAS = [Path(f"/etc/ldap/schema/{name}.ldif") for name in ("core", "cosine", "inetorgperson")]
 
 Row = dict[str, list[bytes]]
@@ -34,27 +38,54 @@ def missing() -> str | None:
 
 
 class Slapd:
-    """url: where it listens. The entry SUFFIX is there from the start; ADMIN may do everything.
-    Ended by pid."""
+    """url: where it listens; secure_url: over TLS, if it has a certificate of `authority`. The
+    entries SUFFIX, PEOPLE, GROUPS and its group `staff` are there from the start; ADMIN may do
+    everything. Ended by pid. more: of the configuration of its database."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, *, authority: Authority | None = None, more: str = "", modules: str = ""
+    ) -> None:
         self.port = free_port()
         self.url = f"ldap://127.0.0.1:{self.port}/"
+        self.secure_url = f"ldaps://localhost:{free_port()}/" if authority else ""
+        self._certificates = authority.issue("slapd", "localhost") if authority else ()
         self._folder = folder
+        self._more, self._modules = more, modules
         self._process: Process | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def settings(self, **more: Any) -> dict[str, Any]:
+        """Of a directory of this server."""
+        path = self._folder / "operator"
+        path.write_text(f"{PASSWORD}\n")
+        usual = {"url": self.url, "bind_dn": ADMIN, "password_file": str(path), "base": PEOPLE}
+        return {**usual, "profile": "openldap", "groups": GROUPS, **more}
 
     async def begin(self) -> None:
         for name in ("config", "data"):
             (self._folder / name).mkdir()
         await _run("slapadd", "-n", "0", "-F", self._folder / "config", said=self._configuration())
         await self.start()
-        code = await self.add(SUFFIX, objectClass="dcObject organization", dc="example", o="x")
-        assert code == 0, f"{SUFFIX} could not be added: {code}"
+        unit = "organizationalUnit"
+        for code in (
+            await self.add(SUFFIX, objectClass="dcObject organization", dc="example", o="x"),
+            await self.add(PEOPLE, objectClass=unit, ou="people"),
+            await self.add(GROUPS, objectClass=unit, ou="groups"),
+            await self.add(
+                f"cn=staff,{GROUPS}", objectClass="groupOfNames", cn="staff", member=ADMIN
+            ),
+        ):
+            assert code == 0, f"what is there from the start could not be added: {code}"
 
     async def start(self) -> None:
         with (self._folder / "log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                _program("slapd"), "-h", self.url, "-F", self._folder / "config", "-d", "0",
+                _program("slapd"), "-h", f"{self.url} {self.secure_url}",
+                "-F", self._folder / "config", "-d", "0",
                 stdin=DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         await until(self._answers, 20, f"slapd answers at {self.url}")
@@ -74,14 +105,23 @@ class Slapd:
         code, _ = await self._client("ldapadd", said="\n".join(lines) + "\n")
         return code
 
-    async def search(self, filter_: str, *attributes: str) -> list[Row]:
-        """Of the entries right under SUFFIX. Raises where the filter is refused."""
+    async def search(self, filter_: str, *attributes: str, base: str = SUFFIX) -> list[Row]:
+        """Of the entries right under the base. Raises where the filter is refused."""
         code, found = await self._client(
-            "ldapsearch", "-LLL", "-o", "ldif-wrap=no", "-b", SUFFIX, "-s", "one",
+            "ldapsearch", "-LLL", "-o", "ldif-wrap=no", "-b", base, "-s", "one",
             filter_, *attributes,
         )  # fmt: skip
         assert code == 0, f"{filter_[:200]} was refused: {code}"
         return [_row(block) for block in found.strip().split("\n\n") if block]
+
+    async def signs_in(self, dn: str, password: str) -> bool:
+        """Whether who is there under this DN can bind with the password."""
+        path = self._folder / "password"
+        path.write_text(password)
+        access = ("-x", "-H", self.url, "-D", dn, "-y", path)
+        code, _ = await _run("ldapwhoami", *access, said="", check=False)
+        assert code in (0, 49), f"{dn} could not be tried: {code}"
+        return code == 0
 
     async def _client(self, program: str, *arguments: str, said: str = "") -> tuple[int, str]:
         access = ("-x", "-H", self.url, "-D", ADMIN, "-w", PASSWORD)
@@ -104,13 +144,13 @@ class Slapd:
 dn: cn=config
 objectClass: olcGlobal
 cn: config
-
+{self._tls()}
 dn: cn=module,cn=config
 objectClass: olcModuleList
 cn: module
 olcModulePath: /usr/lib/ldap
 olcModuleLoad: back_mdb
-
+{self._modules}
 dn: cn=schema,cn=config
 objectClass: olcSchemaConfig
 cn: schema
@@ -126,12 +166,21 @@ olcRootPW: {PASSWORD}
 olcDbDirectory: {self._folder / "data"}
 olcDbIndex: objectClass,uid eq
 olcDbNoSync: TRUE
+
+{self._more}
 """
+
+    def _tls(self) -> str:
+        if not self._certificates:
+            return ""
+        certificate, key = self._certificates
+        return f"olcTLSCertificateFile: {certificate}\nolcTLSCertificateKeyFile: {key}\n"
 
 
 @asynccontextmanager
-async def slapd(folder: Path) -> AsyncIterator[Slapd]:
-    made = Slapd(folder)
+async def slapd(folder: Path, **more: Any) -> AsyncIterator[Slapd]:
+    """more: as Slapd takes it."""
+    made = Slapd(folder, **more)
     try:
         await made.begin()
         yield made

@@ -1,1 +1,3 @@
-"""The `ldap` directory: escaping.py keeps names apart from the syntax of filters and DNs."""
+"""The `ldap` directory. creator.py has the verbs; profiles.py what one server does otherwise than
+another; entries.py what an account becomes; answers.py what each result means. The protocol is
+spoken here, since no library lets the address be checked: connection.py, messages.py, ber.py."""

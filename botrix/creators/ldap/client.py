@@ -1,0 +1,100 @@
+"""Asking an LDAP server: through the gate, over a connection for each batch that is under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TypeVar
+
+from aiohttp.abc import AbstractResolver
+
+from botrix.creators.gate import Answered, Gate
+from botrix.creators.ldap import answers, messages
+from botrix.creators.ldap.connection import Connection, Unreachable, opened
+from botrix.creators.ldap.messages import Entry, Reply, Request
+from botrix.creators.ldap.settings import LdapSettings
+from botrix.guard import PinnedResolver
+
+T = TypeVar("T")
+_ROOT = (
+    "supportedControl", "supportedExtension", "namingContexts", "defaultNamingContext",
+    "vendorName", "vendorVersion", "subschemaSubentry", "objectClass",
+)  # fmt: skip
+
+
+class Client:
+    """Opens its connections when first used; timeout: seconds for one batch, all of it. look_up:
+    who is asked for the host's addresses, if not the operating system."""
+
+    def __init__(
+        self,
+        settings: LdapSettings,
+        timeout: float,
+        gate: Gate,
+        look_up: AbstractResolver | None = None,
+    ) -> None:
+        self._settings = settings
+        self._timeout = timeout
+        self._gate = gate
+        self._resolver = PinnedResolver(settings.target, look_up)
+        self._idle: list[Connection] = []
+        self._root: Entry | None = None
+        self._asking = asyncio.Lock()
+
+    async def ask(self, requests: Sequence[Request], operations: int = 0) -> list[Reply]:
+        """One reply for each, in order; all are sent before the first answer is awaited.
+        operations: how many accounts are concerned."""
+        if not requests:
+            return []
+        async with self._gate.call(operations) as call:
+            if call.shut:
+                return _not_sent(requests, call.shut, Answered.AWAY, call.after)
+            try:
+                connection = await self._connection()
+            except Unreachable as error:
+                self._resolver.forget()
+                call.ended(error.how, None, str(error))
+                return _not_sent(requests, str(error), error.how, None)
+            replies = await connection.ask(requests, self._timeout)
+            if connection.usable:
+                self._idle.append(connection)
+            how, problem = answers.judged_together(replies)
+            call.ended(how, None, problem)
+        return replies
+
+    async def ask_some(self, plans: Sequence[Request | T]) -> list[Reply | T]:
+        """The requests among these, each of one account; the rest is decided and stays."""
+        asked = [plan for plan in plans if isinstance(plan, Request)]
+        replies = iter(await self.ask(asked, len(asked)))
+        return [next(replies) if isinstance(plan, Request) else plan for plan in plans]
+
+    async def root(self) -> Entry | Reply:
+        """What the server says of itself, asked for once; the reply where it did not."""
+        async with self._asking:
+            if self._root is None:
+                asked = messages.search("", messages.BASE, messages.present(), *_ROOT)
+                (reply,) = await self.ask([asked])
+                if reply.code != answers.DONE or not reply.entries:
+                    return reply
+                self._root = reply.entries[0]
+            return self._root
+
+    async def close(self) -> None:
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            await connection.end()
+        await self._resolver.close()
+
+    async def _connection(self) -> Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+            connection.close()
+        return await opened(self._settings, self._resolver, self._timeout)
+
+
+def _not_sent(
+    requests: Sequence[Request], problem: str, how: Answered, after: float | None
+) -> list[Reply]:
+    return [Reply(sent=False, problem=problem, answered=how, after=after) for _ in requests]
