@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from botrix.creators import open_creator
 from botrix.creators.creator import Creator
-from tests.servers import ldap
+from tests.servers import dirsrv, ldap, samba
 from tests.servers.scim import TOKEN, RealScim, SimulatedDirectory
 
 _QUIRKS: dict[str, dict[str, Any]] = {
@@ -59,6 +59,8 @@ async def directory(tmp_path: Path) -> AsyncIterator[SimulatedDirectory]:
         pytest.param("scim, scim2-server, no Bulk", marks=pytest.mark.suite("scim2-server")),
         pytest.param("scim, canaille", marks=pytest.mark.suite("canaille")),
         pytest.param("ldap, slapd", marks=pytest.mark.suite("slapd")),
+        pytest.param("ldap, samba", marks=pytest.mark.suite("samba")),
+        pytest.param("ldap, 389ds", marks=pytest.mark.suite("389ds")),
     ]
 )
 async def creator(
@@ -83,12 +85,23 @@ async def creator(
 
 async def ldap_directory(server: str, folder: Path, stack: AsyncExitStack) -> dict[str, Any]:
     """Its settings."""
-    assert server == "slapd"
-    if why := ldap.missing():
-        pytest.skip(f"slapd was NOT tried: {why}")
-    made = folder / "slapd"
+    made = folder / server
     made.mkdir()
-    return (await stack.enter_async_context(ldap.slapd(made))).settings()
+    match server:
+        case "slapd":
+            _or_skip(server, ldap.missing())
+            return (await stack.enter_async_context(ldap.slapd(made))).settings()
+        case "samba":
+            _or_skip(server, samba.missing())
+            return (await stack.enter_async_context(samba.samba(made))).settings()
+        case _:
+            _or_skip(server, dirsrv.missing())
+            return (await stack.enter_async_context(dirsrv.directory_server(made))).settings()
+
+
+def _or_skip(server: str, why: str | None) -> None:
+    if why:
+        pytest.skip(f"{server} was NOT tried: {why}")
 
 
 async def _start(server: str, folder: Path, stack: AsyncExitStack, bulk: bool) -> str:

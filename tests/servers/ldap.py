@@ -21,7 +21,7 @@ GROUPS = f"ou=groups,{SUFFIX}"
 ADMIN = f"cn=operator,{SUFFIX}"
 PASSWORD = "operators-password"
 
-_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 _ENVIRON = {**os.environ, "LDAPNOINIT": "1"}  # nothing of what this machine's clients are told
 _PROGRAMS = ("slapd", "slapadd", "ldapadd", "ldapsearch", "ldapwhoami")
 _SCHEMAS = [Path(f"/etc/ldap/schema/{name}.ldif") for name in ("core", "cosine", "inetorgperson")]
@@ -32,7 +32,7 @@ Row = dict[str, list[bytes]]
 
 def missing() -> str | None:
     """Why there can be no slapd here, or None."""
-    if all(shutil.which(one, path=_PATH) for one in _PROGRAMS) and _SCHEMAS[0].exists():
+    if all(shutil.which(one, path=PATH) for one in _PROGRAMS) and _SCHEMAS[0].exists():
         return None
     return "there is no slapd; on Debian: RUNLEVEL=1 apt-get install slapd ldap-utils"
 
@@ -70,16 +70,7 @@ class Slapd:
             (self._folder / name).mkdir()
         await _run("slapadd", "-n", "0", "-F", self._folder / "config", said=self._configuration())
         await self.start()
-        unit = "organizationalUnit"
-        for code in (
-            await self.add(SUFFIX, objectClass="dcObject organization", dc="example", o="x"),
-            await self.add(PEOPLE, objectClass=unit, ou="people"),
-            await self.add(GROUPS, objectClass=unit, ou="groups"),
-            await self.add(
-                f"cn=staff,{GROUPS}", objectClass="groupOfNames", cn="staff", member=ADMIN
-            ),
-        ):
-            assert code == 0, f"what is there from the start could not be added: {code}"
+        await fill(self.url, ADMIN)
 
     async def start(self) -> None:
         with (self._folder / "log").open("ab") as log:
@@ -100,16 +91,14 @@ class Slapd:
     async def add(self, dn: str, *, objectClass: str, **attributes: str | bytes) -> int:  # noqa: N803
         """The result code of LDAP (RFC 4511, 4.1.9), or one above 200 of ldapadd itself.
         objectClass: names with spaces between."""
-        lines = [_line("dn", dn), *(_line("objectClass", one) for one in objectClass.split())]
-        lines += [_line(name, value) for name, value in attributes.items()]
-        code, _ = await self._client("ldapadd", said="\n".join(lines) + "\n")
-        return code
+        return await _add(self.url, ADMIN, dn, objectClass, **attributes)
 
     async def search(self, filter_: str, *attributes: str, base: str = SUFFIX) -> list[Row]:
         """Of the entries right under the base. Raises where the filter is refused."""
-        code, found = await self._client(
-            "ldapsearch", "-LLL", "-o", "ldif-wrap=no", "-b", base, "-s", "one",
-            filter_, *attributes,
+        code, found = await _run(
+            "ldapsearch", *_access(self.url, ADMIN), "-LLL", "-o", "ldif-wrap=no",
+            "-b", base, "-s", "one",
+            filter_, *attributes, said="", check=False,
         )  # fmt: skip
         assert code == 0, f"{filter_[:200]} was refused: {code}"
         return [_row(block) for block in found.strip().split("\n\n") if block]
@@ -122,10 +111,6 @@ class Slapd:
         code, _ = await _run("ldapwhoami", *access, said="", check=False)
         assert code in (0, 49), f"{dn} could not be tried: {code}"
         return code == 0
-
-    async def _client(self, program: str, *arguments: str, said: str = "") -> tuple[int, str]:
-        access = ("-x", "-H", self.url, "-D", ADMIN, "-w", PASSWORD)
-        return await _run(program, *access, *arguments, said=said, check=False)
 
     async def _answers(self) -> bool:
         assert self._process is not None
@@ -188,6 +173,30 @@ async def slapd(folder: Path, **more: Any) -> AsyncIterator[Slapd]:
         await made.stop()
 
 
+async def fill(url: str, admin: str) -> None:
+    """What is there from the start."""
+    unit = "organizationalUnit"
+    for code in (
+        await _add(url, admin, SUFFIX, "dcObject organization", dc="example", o="x"),
+        await _add(url, admin, PEOPLE, unit, ou="people"),
+        await _add(url, admin, GROUPS, unit, ou="groups"),
+        await _add(url, admin, f"cn=staff,{GROUPS}", "groupOfNames", cn="staff", member=SUFFIX),
+    ):
+        assert code == 0, f"what is there from the start could not be added: {code}"
+
+
+async def _add(url: str, admin: str, dn: str, classes: str, **attributes: str | bytes) -> int:
+    lines = [_line("dn", dn), *(_line("objectClass", one) for one in classes.split())]
+    lines += [_line(name, value) for name, value in attributes.items()]
+    said = "\n".join(lines) + "\n"
+    code, _ = await _run("ldapadd", *_access(url, admin), said=said, check=False)
+    return code
+
+
+def _access(url: str, admin: str) -> tuple[str, ...]:
+    return ("-x", "-H", url, "-D", admin, "-w", PASSWORD)
+
+
 def _line(name: str, value: str | bytes) -> str:
     """Of LDIF (RFC 2849); base64 holds whatever is said."""
     octets = value.encode() if isinstance(value, str) else value
@@ -204,7 +213,7 @@ def _row(block: str) -> Row:
 
 
 def _program(name: str) -> str:
-    return shutil.which(name, path=_PATH) or name
+    return shutil.which(name, path=PATH) or name
 
 
 async def _run(

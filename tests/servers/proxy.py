@@ -13,8 +13,15 @@ class Proxy:
     that the server has done what was asked and nobody hears of it; counted in `lost`, at most
     `times`; share: of such requests, by `rng`."""
 
-    def __init__(self, port: int, share: float = 1.0, rng: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        share: float = 1.0,
+        rng: random.Random | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
         self._target = port
+        self._host = host
         self._share = share
         self._rng = rng or random.Random(0)
         self.port = 0
@@ -47,7 +54,7 @@ class Proxy:
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         try:
-            there, back = await asyncio.open_connection("127.0.0.1", self._target)
+            there, back = await asyncio.open_connection(self._host, self._target)
         except OSError:
             writer.transport.abort()
             return

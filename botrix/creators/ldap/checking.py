@@ -25,8 +25,8 @@ async def check(settings: LdapSettings, client: Client) -> Check:
         asked = messages.search(base, messages.BASE, messages.present(), _ALLOWED)
         (reply,) = await client.ask([asked])
         if reply.code != answers.DONE or not reply.entries:
-            said = answers.shown(reply)
-            problem = f"{base} is not there, or closed to {settings.bind_dn} ({said}); correct it"
+            said = f" ({answers.shown(reply)})" if reply.code else ""
+            problem = f"{base} is not there, or closed to {settings.bind_dn}{said}; correct it"
             return Check(False, problem=problem)
         if base == settings.base and (problem := _closed(settings, reply.entries[0])):
             return Check(False, problem=problem)
@@ -98,7 +98,8 @@ def _wrong(settings: LdapSettings, root: Entry) -> tuple[Deviation, ...]:
     if not can_demand(settings, root):
         so = "accounts with must_change are rejected"
         found.append(Deviation("cannot demand another password of one entry", so))
-    if settings.scheme == "server" and POLICIES not in root.texts("supportedControl"):
+    unsaid = settings.scheme == "server" and not settings.profile.hashes
+    if unsaid and POLICIES not in root.texts("supportedControl"):
         so = "see that it hashes userPassword, or set password_scheme"
         found.append(Deviation("shows no password policies", so))
     if not settings.profile.is_domain:

@@ -42,11 +42,11 @@ class LdapCreator:
     """See above."""
 
     kind = "ldap"
-    batch = 64
     concurrency = 8
 
     def __init__(self, settings: LdapSettings, client: Client) -> None:
         self.unique_key = settings.login
+        self.batch = 16 if settings.profile.is_domain else 64  # one writes tens a second
         self._settings = settings
         self._client = client
         self._groups = Groups(settings, client)
@@ -95,9 +95,8 @@ class LdapCreator:
         root = await self._client.root()
         if isinstance(root, Reply):
             return answers.not_done(root)
-        if self._settings.scheme == "server" and messages.NEW_PASSWORD in root.texts(
-            "supportedExtension"
-        ):
+        known = messages.NEW_PASSWORD in root.texts("supportedExtension")
+        if self._settings.scheme == "server" and known and not self._settings.profile.hashes:
             return await self._change(
                 entry_id, lambda dn: messages.new_password(dn, password), password
             )

@@ -25,13 +25,12 @@ async def places(
     plans: list[Request | Outcome] = [
         _at(settings, own, dn) if dn else NO_ENTRY for own, dn in split
     ]
-    first = [_found(came) for came in await client.ask_some(plans)]
-    again: list[Request | str | Outcome] = [
-        _anywhere(settings, own) if found is NO_ENTRY and own else found
-        for (own, _), found in zip(split, first, strict=True)
-    ]
-    second: list[Reply | str | Outcome] = await client.ask_some(again)
-    return [_found(came) for came in second]
+    found = [_place(came) for came in await client.ask_some(plans)]
+    moved = [i for i, (own, _) in enumerate(split) if own and found[i] is NO_ENTRY]
+    anywhere = [_anywhere(settings, split[i][0]) for i in moved]
+    for i, reply in zip(moved, await client.ask(anywhere, len(moved)), strict=True):
+        found[i] = _place(reply)
+    return found
 
 
 def _at(settings: LdapSettings, own: str, dn: str) -> Request:
@@ -44,9 +43,9 @@ def _anywhere(settings: LdapSettings, own: str) -> Request:
     return messages.search(settings.base, messages.ALL_BELOW, is_it)
 
 
-def _found(reply: Reply | str | Outcome) -> str | Outcome:
-    if not isinstance(reply, Reply):
-        return reply
-    if reply.code not in (answers.DONE, answers.NO_SUCH_ENTRY):
-        return answers.not_done(reply)
-    return reply.entries[0].dn if reply.entries else NO_ENTRY
+def _place(came: Reply | Outcome) -> str | Outcome:
+    if isinstance(came, Outcome):
+        return came
+    if came.code not in (answers.DONE, answers.NO_SUCH_ENTRY):
+        return answers.not_done(came)
+    return came.entries[0].dn if came.entries else NO_ENTRY

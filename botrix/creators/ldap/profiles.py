@@ -21,20 +21,22 @@ _STAFF = {
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """rdn: the attribute that names an entry. login: the one that people sign in with; where it is
-    not `rdn`, it is unique in the whole domain. entry_id: the server's own name of an entry,
-    binary_id if that comes as octets, by which the server also finds it then. scheme: how a
-    password is kept (see hashing.py). must_change: set for who is to choose another, if the server
-    has the control that must_change_by names; empty where only a policy of all can ask for that.
-    fixed: set for everybody. disabled: what makes an entry no longer sign in.
-    attributes: where it keeps what is said of a person."""
+    """classes: of an entry. rdn: the attribute that names it, login: the one that people sign in
+    with; where that is another, it is unique in the whole domain. entry_id: the server's own name
+    of an entry; binary_id: it comes as octets, and the server takes it for a DN. tag: where the
+    tag stands, attributes: where what is said of a person. scheme: how a password is written (see
+    hashing.py); hashes: the server hashes whatever is written. must_change: set for who is to
+    choose another, if the server has the control named by must_change_by; empty where only a
+    policy for all can ask for that. disabled: what makes an entry no longer sign in. fixed: set
+    for everybody. member: the attribute of a group."""
 
     classes: tuple[str, ...]
     rdn: str
     entry_id: str
     scheme: str
-    disabled: Mapping[str, str]
+    hashes: bool
     attributes: Mapping[str, str]
+    disabled: Mapping[str, str]
     login: str = "uid"
     binary_id: bool = False
     must_change: Mapping[str, str] = field(default_factory=dict)
@@ -54,18 +56,22 @@ POLICIES = "1.3.6.1.4.1.42.2.27.8.5.1"
 _PERSON = ("top", "person", "organizationalPerson", "inetOrgPerson")
 _KEPT = {**_STAFF, "department": "departmentNumber", "division": "ou", "organization": "o"}
 _OPENLDAP = Profile(
-    _PERSON, "uid", "entryUUID", "crypt", {"userPassword": "{CRYPT}*"}, _KEPT,
+    classes=_PERSON, rdn="uid", entry_id="entryUUID", scheme="crypt", hashes=False,
+    attributes=_KEPT, disabled={"userPassword": "{CRYPT}*"},
     must_change={"pwdReset": "TRUE"}, must_change_by=POLICIES,
 )  # fmt: skip
 _389DS = Profile(
-    _PERSON, "uid", "nsUniqueId", "server", {"nsAccountLock": "TRUE"}, _KEPT,
+    classes=_PERSON, rdn="uid", entry_id="nsUniqueId", scheme="server", hashes=True,
+    attributes=_KEPT, disabled={"nsAccountLock": "TRUE"},
 )  # fmt: skip
 _DOMAIN = Profile(
-    ("top", "person", "organizationalPerson", "user"), "cn", "objectGUID", "unicode",
-    {"userAccountControl": "514"},
-    {**_STAFF, "employee_number": "employeeID", "department": "department",
-     "division": "division", "organization": "company"},
-    login="sAMAccountName", binary_id=True, must_change={"pwdLastSet": "0"},
+    classes=("top", "person", "organizationalPerson", "user"), rdn="cn", login="sAMAccountName",
+    entry_id="objectGUID", binary_id=True, scheme="unicode", hashes=True,
+    attributes={
+        **_STAFF, "employee_number": "employeeID", "department": "department",
+        "division": "division", "organization": "company",
+    },
+    disabled={"userAccountControl": "514"}, must_change={"pwdLastSet": "0"},
     fixed={"userAccountControl": "512"},
 )  # fmt: skip
 PROFILES = {"openldap": _OPENLDAP, "389ds": _389DS, "ad": _DOMAIN, "samba": _DOMAIN}
