@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from botrix.creators import open_creator
 from botrix.creators.creator import Creator
+from botrix.creators.gate import Gate
 from tests.servers import dirsrv, ldap, samba
 from tests.servers.scim import TOKEN, RealScim, SimulatedDirectory
 
@@ -24,8 +25,10 @@ _QUIRKS: dict[str, dict[str, Any]] = {
 
 
 @asynccontextmanager
-async def opened(kind: str, config: dict[str, Any], timeout: float = 5.0) -> AsyncIterator[Creator]:
-    creator = await open_creator(kind, config, timeout=timeout)
+async def opened(
+    kind: str, config: dict[str, Any], timeout: float = 5.0, gate: Gate | None = None
+) -> AsyncIterator[Creator]:
+    creator = await open_creator(kind, config, timeout=timeout, gate=gate)
     try:
         yield creator
     finally:

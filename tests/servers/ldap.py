@@ -24,7 +24,9 @@ PASSWORD = "operators-password"
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 _ENVIRON = {**os.environ, "LDAPNOINIT": "1"}  # nothing of what this machine's clients are told
 _PROGRAMS = ("slapd", "slapadd", "ldapadd", "ldapsearch", "ldapwhoami")
-_SCHEMAS = [Path(f"/etc/ldap/schema/{name}.ldif") for name in ("core", "cosine", "inetorgperson")]
+_SCHEMAS = [
+    Path(f"/etc/ldap/schema/{name}.ldif") for name in ("core", "cosine", "nis", "inetorgperson")
+]
 
 Row = dict[str, list[bytes]]
 """An entry that was found: its `dn`, and the values of each attribute."""
@@ -40,17 +42,24 @@ def missing() -> str | None:
 class Slapd:
     """url: where it listens; secure_url: over TLS, if it has a certificate of `authority`. The
     entries SUFFIX, PEOPLE, GROUPS and its group `staff` are there from the start; ADMIN may do
-    everything. Ended by pid. more: of the configuration of its database."""
+    everything. Ended by pid. modules, rights, more: lines of its
+    configuration."""
 
     def __init__(
-        self, folder: Path, *, authority: Authority | None = None, more: str = "", modules: str = ""
+        self,
+        folder: Path,
+        *,
+        authority: Authority | None = None,
+        modules: str = "",
+        rights: str = "",
+        more: str = "",
     ) -> None:
         self.port = free_port()
         self.url = f"ldap://127.0.0.1:{self.port}/"
         self.secure_url = f"ldaps://localhost:{free_port()}/" if authority else ""
         self._certificates = authority.issue("slapd", "localhost") if authority else ()
         self._folder = folder
-        self._more, self._modules = more, modules
+        self._modules, self._rights, self._more = modules, rights, more
         self._process: Process | None = None
 
     @property
@@ -103,6 +112,14 @@ class Slapd:
         assert code == 0, f"{filter_[:200]} was refused: {code}"
         return [_row(block) for block in found.strip().split("\n\n") if block]
 
+    async def rename(self, dn: str, to: str) -> int:
+        """to: the first part of its DN."""
+        arguments = ("-r", dn, to)
+        code, _ = await _run(
+            "ldapmodrdn", *_access(self.url, ADMIN), *arguments, said="", check=False
+        )
+        return code
+
     async def signs_in(self, dn: str, password: str) -> bool:
         """Whether who is there under this DN can bind with the password."""
         path = self._folder / "password"
@@ -136,6 +153,7 @@ cn: module
 olcModulePath: /usr/lib/ldap
 olcModuleLoad: back_mdb
 {self._modules}
+
 dn: cn=schema,cn=config
 objectClass: olcSchemaConfig
 cn: schema
@@ -151,7 +169,7 @@ olcRootPW: {PASSWORD}
 olcDbDirectory: {self._folder / "data"}
 olcDbIndex: objectClass,uid eq
 olcDbNoSync: TRUE
-
+{self._rights}
 {self._more}
 """
 
