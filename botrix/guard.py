@@ -74,24 +74,30 @@ def connector(
 async def connected(target: Target, resolver: PinnedResolver) -> socket.socket:
     """To the first of the target's addresses that takes it, for protocols that are not HTTP.
     Raises OSError."""
-    loop, failed = asyncio.get_running_loop(), OSError(f"{target.host} has no address")
+    failed = OSError(errno.EADDRNOTAVAIL, f"{target.host} has no address")
     for found in await resolver.resolve(target.host, target.port):
-        _allowed(target, found["host"])
-        made = socket.socket(found["family"], socket.SOCK_STREAM)
         try:
-            made.setblocking(False)
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await loop.sock_connect(made, (found["host"], target.port))
-        except OSError as error:
-            made.close()
-            failed = OSError(error.errno, os.strerror(error.errno or 0))
-        except BaseException:
-            made.close()
+            return await _connected(target, found)
+        except PermissionError:
             raise
-        else:
-            return made
+        except OSError as error:
+            failed = OSError(error.errno, os.strerror(error.errno or 0))
     resolver.forget()
     raise failed
+
+
+async def _connected(target: Target, found: ResolveResult) -> socket.socket:
+    _allowed(target, found["host"])
+    made = socket.socket(found["family"], socket.SOCK_STREAM)
+    try:
+        made.setblocking(False)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        address = (found["host"], target.port)
+        await asyncio.get_running_loop().sock_connect(made, address)
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 def _allowed(target: Target, *addresses: str) -> None:
