@@ -169,6 +169,7 @@ olcRootPW: {PASSWORD}
 olcDbDirectory: {self._folder / "data"}
 olcDbIndex: objectClass,uid eq
 olcDbNoSync: TRUE
+olcDbMaxSize: 536870912
 {self._rights}
 {self._more}
 """

@@ -7,6 +7,7 @@ them, or `Malformed`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 SEQUENCE, SET = 0x30, 0x31
 TRUE = b"\x01\x01\xff"
@@ -14,6 +15,9 @@ _INTEGER, _OCTETS, _ENUMERATED = 0x02, 0x04, 0x0A
 
 Part = tuple[int, int, int]
 """A tag, and where its contents begin and end."""
+
+_HEADS = [[bytes((tag, size)) for size in range(0x80)] for tag in range(256)]
+"""Of short parts; nothing is written as often."""
 
 
 class Malformed(ValueError):
@@ -24,7 +28,7 @@ def wrapped(tag: int, contents: bytes) -> bytes:
     """Any part, from what is in it."""
     size = len(contents)
     if size < 0x80:
-        return bytes((tag, size)) + contents
+        return _HEADS[tag][size] + contents
     length = size.to_bytes((size.bit_length() + 7) // 8, "big")
     return bytes((tag, 0x80 | len(length))) + length + contents
 
@@ -36,12 +40,21 @@ def sequence(*parts: bytes) -> bytes:
 
 def listed(values: Iterable[str | bytes], tag: int = SEQUENCE) -> bytes:
     """Many octet strings as one part."""
-    return wrapped(tag, b"".join(octets(value) for value in values))
+    return wrapped(tag, b"".join([octets(value) for value in values]))
 
 
 def octets(value: str | bytes, tag: int = _OCTETS) -> bytes:
     """Raises UnicodeEncodeError for half a character."""
-    return wrapped(tag, value.encode() if isinstance(value, str) else value)
+    if isinstance(value, str):
+        value = value.encode()
+    size = len(value)
+    return _HEADS[tag][size] + value if size < 0x80 else wrapped(tag, value)
+
+
+@lru_cache(1024)
+def name(attribute: str) -> bytes:
+    """Of an attribute: the same few again and again."""
+    return octets(attribute)
 
 
 def integer(value: int, tag: int = _INTEGER) -> bytes:
@@ -54,17 +67,17 @@ def enumerated(value: int) -> bytes:
     return integer(value, _ENUMERATED)
 
 
-def whole_size(data: bytes) -> int:
-    """How long the part at the start of the data is; 0 where too little of it came to tell."""
-    if len(data) < 2:
+def whole_size(data: bytes | bytearray, at: int = 0) -> int:
+    """How long the part that begins here is; 0 where too little of it came to tell."""
+    came = len(data) - at
+    if came < 2:
         return 0
-    count = data[1] & 0x7F if data[1] >= 0x80 else 0
-    if len(data) < 2 + count:
+    if data[at + 1] >= 0x80 and came < 2 + (data[at + 1] & 0x7F):
         return 0
-    return _part_at(data, 0)[2]
+    return _part_at(data, at)[2] - at
 
 
-def _part_at(data: bytes, at: int) -> Part:
+def _part_at(data: bytes | bytearray, at: int) -> Part:
     """Whether it lies within the data is for the caller to see."""
     size, begins = data[at + 1], at + 2
     if size >= 0x80:

@@ -82,7 +82,7 @@ class Client:
     async def close(self) -> None:
         idle, self._idle = self._idle, []
         for connection in idle:
-            await connection.end()
+            connection.end()
         await self._resolver.close()
 
     async def _connection(self) -> Connection:

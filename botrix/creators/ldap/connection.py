@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
 
 from botrix.creators.gate import Answered
 from botrix.creators.ldap import answers, ber, messages
@@ -19,7 +21,7 @@ from botrix.guard import PinnedResolver, connected
 
 _LONGEST_ANSWER = 1 << 20
 _MOST_OCTETS = 16 << 20
-_CHUNK = 1 << 16
+_LONG = 3600.0
 _LAST_NUMBER = (1 << 31) - 1
 
 
@@ -31,31 +33,44 @@ class Unreachable(Exception):
         self.how = how
 
 
-class Connection:
-    """Of `opened`. For one batch at a time."""
+@dataclass(slots=True)
+class _Batch:
+    """What is being asked. first: the number of its first request. left: of the replies."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    first: int
+    replies: list[Reply]
+    left: int
+    done: asyncio.Future[None]
+    octets: int = 0
+
+
+class Connection(asyncio.Protocol):
+    """Of `opened`. For one batch at a time. What comes is read as it comes, without waking
+    whoever waits before all of it is there."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._batch: _Batch | None = None
         self._next = 1
         self._held = bytearray()
 
     @property
     def usable(self) -> bool:
         """False once either side has closed it, as servers do with idle ones."""
-        return not (self._reader.at_eof() or self._held or self._writer.is_closing())
+        return self._transport is not None and not self._held
 
     async def ask(self, requests: Sequence[Request], timeout: float) -> list[Reply]:
         """One reply for each, in order. timeout: seconds for all of them."""
         if self._next + len(requests) > _LAST_NUMBER:
             self._next = 1
-        first = self._next
+        first, replies = self._next, [Reply() for _ in requests]
         self._next += len(requests)
-        replies = [Reply() for _ in requests]
-        self._writer.write(b"".join(one.numbered(first + i) for i, one in enumerate(requests)))
+        done = asyncio.get_running_loop().create_future()
+        self._batch = _Batch(first, replies, len(replies), done)
         try:
             async with asyncio.timeout(timeout):
-                await self._gather(first, replies)
+                self._write(*(one.numbered(first + i) for i, one in enumerate(requests)))
+                await done
         except (OSError, ber.Malformed) as error:
             self.close()
             problem = _problem(error)
@@ -65,57 +80,79 @@ class Connection:
         except BaseException:
             self.close()
             raise
+        finally:
+            self._batch = None
         return replies
 
     def close(self) -> None:
-        self._writer.transport.abort()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
 
-    async def end(self) -> None:
+    def end(self) -> None:
         """In peace; the server is told, and not waited for."""
-        self._writer.write(messages.unbind().numbered(self._next))
-        self._writer.close()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.write(messages.unbind().numbered(self._next))
+            transport.close()
 
     async def secure(self, context: ssl.SSLContext, host: str) -> None:
         """By StartTLS (RFC 4511, 4.14). What came behind the answer was sent in the clear, maybe
         by somebody else: it must be nothing."""
-        (reply,) = await self.ask([messages.start_tls()], 3600)
+        (reply,) = await self.ask([messages.start_tls()], _LONG)
         if reply.code == messages.NO_ANSWER:
             raise ConnectionResetError(reply.problem)
         if reply.code != answers.DONE:
             said = answers.shown(reply)
             raise Unreachable(Answered.TLS, f"the directory does not start TLS ({said})")
-        if not self.usable:
+        if self._transport is None or self._held:
             raise Unreachable(Answered.TLS, "something was sent before TLS began")
-        await self._writer.start_tls(context, server_hostname=host)
+        loop = asyncio.get_running_loop()
+        made = await loop.start_tls(self._transport, self, context, server_hostname=host)
+        if made is None:
+            raise ConnectionResetError("the connection was closed")
+        self._transport = made
 
-    async def _gather(self, first: int, replies: list[Reply]) -> None:
-        waiting, octets = len(replies), 0
-        while waiting:
-            chunk = await self._reader.read(_CHUNK)
-            if not chunk:
-                raise ConnectionResetError("the connection was closed")
-            self._held += chunk
-            octets += len(chunk)
-            if octets > _MOST_OCTETS:
-                raise ber.Malformed(f"the answers are larger than {_MOST_OCTETS >> 20} MiB")
-            for message in self._taken():
-                n = message.number - first
-                if not 0 <= n < len(replies) or replies[n].code != messages.NO_ANSWER:
-                    raise ber.Malformed(_unasked(message))
-                waiting -= _put(replies[n], message)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
 
-    def _taken(self) -> list[Message]:
-        """Those of what came that are whole."""
-        found, at, data = [], 0, bytes(self._held)
-        while size := ber.whole_size(data[at : at + 6]):
+    def data_received(self, data: bytes) -> None:
+        self._held += data
+        batch = self._batch
+        if batch is None or batch.done.done():
+            return  # unasked; see `usable`
+        try:
+            self._take(batch, len(data))
+        except ber.Malformed as error:
+            batch.done.set_exception(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if self._batch is not None and not self._batch.done.done():
+            text = str(exc) if exc else "the connection was closed"
+            self._batch.done.set_exception(ConnectionResetError(text))
+
+    def _write(self, *octets: bytes) -> None:
+        if self._transport is None:
+            raise ConnectionResetError("the connection was closed")
+        self._transport.write(b"".join(octets))
+
+    def _take(self, batch: _Batch, octets: int) -> None:
+        """What of it is whole."""
+        batch.octets += octets
+        if batch.octets > _MOST_OCTETS:
+            raise ber.Malformed(f"the answers are larger than {_MOST_OCTETS >> 20} MiB")
+        held, at = self._held, 0
+        while batch.left and (size := ber.whole_size(held, at)):
             if size > _LONGEST_ANSWER:
                 raise ber.Malformed(f"an answer is larger than {_LONGEST_ANSWER >> 20} MiB")
-            if at + size > len(data):
+            if at + size > len(held):
                 break
-            found.append(messages.read(data[at : at + size]))
+            batch.left -= _put(batch, messages.read(bytes(held[at : at + size])))
             at += size
-        del self._held[:at]
-        return found
+        del held[:at]
+        if not batch.left:
+            batch.done.set_result(None)
 
 
 async def opened(settings: LdapSettings, resolver: PinnedResolver, timeout: float) -> Connection:
@@ -149,13 +186,12 @@ async def _connected(settings: LdapSettings, resolver: PinnedResolver) -> Connec
     made, host = await connected(settings.target, resolver), settings.target.host
     tls = settings.context if settings.tls else None
     try:
-        reader, writer = await asyncio.open_connection(
-            sock=made, ssl=tls, server_hostname=host if tls else None
+        _, connection = await asyncio.get_running_loop().create_connection(
+            Connection, sock=made, ssl=tls, server_hostname=host if tls else None
         )
     except BaseException:
         made.close()
         raise
-    connection = Connection(reader, writer)
     if settings.start_tls and settings.context is not None:
         try:
             await connection.secure(settings.context, host)
@@ -165,8 +201,12 @@ async def _connected(settings: LdapSettings, resolver: PinnedResolver) -> Connec
     return connection
 
 
-def _put(reply: Reply, message: Message) -> bool:
-    """Whether that was the end of it."""
+def _put(batch: _Batch, message: Message) -> bool:
+    """Whether that was the end of a reply."""
+    n = message.number - batch.first
+    if not 0 <= n < len(batch.replies) or batch.replies[n].code != messages.NO_ANSWER:
+        raise ber.Malformed(_unasked(message))
+    reply = batch.replies[n]
     if message.entry is not None:
         reply.entries.append(message.entry)
     if message.code is None:

@@ -14,6 +14,7 @@ from botrix.creators.ldap.ber import (
     enumerated,
     integer,
     listed,
+    name,
     number,
     octets,
     parts,
@@ -124,15 +125,15 @@ def either(*filters: bytes) -> bytes:
 
 def add(dn: str, values: Values, controls: bytes = b"") -> Request:
     """An entry, whole or not at all."""
-    written = (sequence(octets(name), listed(held, SET)) for name, held in values.items())
+    written = [sequence(name(attribute), listed(held, SET)) for attribute, held in values.items()]
     return Request(wrapped(_ADD, octets(dn) + sequence(*written)), controls)
 
 
 def modify(dn: str, how: int, values: Values, controls: bytes = b"") -> Request:
     """how: ADD or REPLACE."""
     changes = (
-        sequence(enumerated(how), sequence(octets(name), listed(held, SET)))
-        for name, held in values.items()
+        sequence(enumerated(how), sequence(name(attribute), listed(held, SET)))
+        for attribute, held in values.items()
     )
     return Request(wrapped(_MODIFY, octets(dn) + sequence(*changes)), controls)
 
@@ -163,9 +164,9 @@ def permissive() -> bytes:
     return _control(PERMISSIVE)
 
 
-def _control(name: str, value: bytes = b"") -> bytes:
+def _control(kind: str, value: bytes = b"") -> bytes:
     """One that the server must know: it is asked for where the server says so."""
-    said = octets(name) + TRUE + (octets(value) if value else b"")
+    said = name(kind) + TRUE + (octets(value) if value else b"")
     return wrapped(_CONTROLS, sequence(said))
 
 
