@@ -71,7 +71,7 @@ async def once(
         (34, REJECTED, True, Answered.DONE),
         (50, RETRY, False, Answered.CREDENTIALS),
         (51, RETRY, False, Answered.BUSY),
-        (52, RETRY, False, Answered.MAINTENANCE),
+        (52, RETRY, False, Answered.UNAVAILABLE),
         (53, RETRY, False, Answered.MAINTENANCE),
         (64, REJECTED, True, Answered.DONE),
         (65, REJECTED, True, Answered.DONE),
@@ -178,7 +178,7 @@ async def test_one_given_up_leaves_no_connection_behind(
         (49, "credentials refused", Answered.CREDENTIALS),
         (13, "credentials refused", Answered.CREDENTIALS),
         (51, "directory away", Answered.BUSY),
-        (52, "directory away", Answered.MAINTENANCE),
+        (52, "directory away", Answered.UNAVAILABLE),
     ],
 )
 async def test_a_sign_in_that_is_refused(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import uvloop
 from msgspec.structs import replace
 
 from botrix.creators.creator import Creator, Member, Wanted, Whose
@@ -83,6 +84,9 @@ async def test_tls_is_checked_against_the_name_and_the_authority(tmp_path: Path,
         assert await server.search("(uid=*)", base=PEOPLE) == []
         outcome, _ = await try_out(right)
         assert outcome.kind is CREATED
+        # Workers have another loop, whose transports are others.
+        outcome, gate = await asyncio.to_thread(uvloop.run, try_out(right))
+        assert (outcome.kind, gate.tally.failed) == (OutcomeKind.CONFLICT, 0)
         async with opened("ldap", right) as creator:
             assert f"over {how.replace('ldaps', 'TLS')}" in (await creator.check()).can[0]
 

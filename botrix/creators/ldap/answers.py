@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from botrix.creators.gate import Answered
+from botrix.creators.gate import FATAL, Answered
 from botrix.creators.ldap.messages import NO_ANSWER, Reply
 from botrix.model import Outcome, OutcomeKind
 
@@ -26,7 +26,8 @@ _NAMES = {
     69: "object class modifications prohibited", 71: "affects multiple servers", 80: "other",
 }  # fmt: skip
 _BUSY = frozenset({3, 11, 51})
-_MAINTENANCE = frozenset({10, 52, 53})
+_UNAVAILABLE = 52
+_MAINTENANCE = frozenset({10, 53})
 _CREDENTIALS = frozenset({7, 8, 13, 48, 49, 50})
 _FAILED = frozenset({1, 2, 54, 80, NO_ANSWER})
 _REFUSED = frozenset({12, 16, 17, 18, 19, 20, 21, 32, 33, 34, 64, 65, 66, 67, 69, 71})
@@ -40,6 +41,8 @@ def judged(reply: Reply) -> Answered:
         return reply.answered if reply.answered is not Answered.DONE else Answered.FAILED
     if reply.code in _BUSY:
         return Answered.BUSY
+    if reply.code == _UNAVAILABLE:
+        return Answered.UNAVAILABLE
     if reply.code in _CREDENTIALS:
         return Answered.CREDENTIALS
     if reply.code in _MAINTENANCE and not _breaks_rules(reply):
@@ -47,16 +50,18 @@ def judged(reply: Reply) -> Answered:
     return Answered.FAILED if reply.code in _FAILED else Answered.DONE
 
 
-def judged_together(replies: Sequence[Reply]) -> tuple[Answered, str]:
+def judged_together(replies: Sequence[Reply], optional: bool) -> tuple[Answered, str]:
     """Of a batch, and in which words. That one entry is closed to the operator, or not written
-    just now, does not tell of the directory while others are written."""
+    just now, does not tell of the directory while others are written; nor does it of what is
+    optional."""
     found = {judged(reply): reply for reply in replies}
-    for how in (Answered.FAILED, Answered.BUSY):
-        if how in found:
-            return how, shown(found[how])
+    if Answered.FAILED in found:
+        return Answered.FAILED, shown(found[Answered.FAILED])
     if Answered.DONE in found or not found:
         return Answered.DONE, ""
     how, reply = next(iter(found.items()))
+    if optional and how in FATAL:
+        return Answered.DONE, ""
     return how, CREDENTIALS if how is Answered.CREDENTIALS else shown(reply)
 
 
@@ -89,7 +94,7 @@ def not_done(reply: Reply, *secrets: str) -> Outcome:
     match judged(reply):
         case Answered.BUSY:
             return Outcome(OutcomeKind.RETRY, None, "too many requests", said, counted=False)
-        case Answered.MAINTENANCE:
+        case Answered.MAINTENANCE | Answered.UNAVAILABLE:
             return Outcome(OutcomeKind.RETRY, None, "takes no writes now", said, counted=False)
         case Answered.CREDENTIALS:
             detail = f"{CREDENTIALS} ({said})"

@@ -23,7 +23,7 @@ async def check(settings: LdapSettings, client: Client) -> Check:
         return Check(False, problem=_no_answer(settings, root))
     for base in filter(None, (settings.base, settings.groups)):
         asked = messages.search(base, messages.BASE, messages.present(), _ALLOWED)
-        (reply,) = await client.ask([asked])
+        (reply,) = await client.ask([asked], optional=True)
         if reply.code != answers.DONE or not reply.entries:
             said = f" ({answers.shown(reply)})" if reply.code else ""
             problem = f"{base} is not there, or closed to {settings.bind_dn}{said}; correct it"
@@ -57,7 +57,7 @@ async def _unknown_attribute(settings: LdapSettings, client: Client, root: Entry
     if not where:
         return ""
     asked = messages.search(where, messages.BASE, messages.present(), "attributeTypes")
-    (reply,) = await client.ask([asked])
+    (reply,) = await client.ask([asked], optional=True)
     if reply.code != answers.DONE or not reply.entries:
         return ""
     defined = " ".join(reply.entries[0].texts("attributeTypes"))

@@ -41,12 +41,14 @@ class Client:
         self._root: Entry | None = None
         self._asking = asyncio.Lock()
 
-    async def ask(self, requests: Sequence[Request], operations: int = 0) -> list[Reply]:
+    async def ask(
+        self, requests: Sequence[Request], *, writes: bool = False, optional: bool = False
+    ) -> list[Reply]:
         """One reply for each, in order; all are sent before the first answer is awaited.
-        operations: how many accounts are concerned."""
+        optional: the directory is as good without it, so that a refusal tells nothing of it."""
         if not requests:
             return []
-        async with self._gate.call(operations) as call:
+        async with self._gate.call(len(requests), timed=writes) as call:
             if call.shut:
                 return _not_sent(requests, call.shut, Answered.AWAY, call.after)
             try:
@@ -58,14 +60,18 @@ class Client:
             replies = await connection.ask(requests, self._timeout)
             if connection.usable:
                 self._idle.append(connection)
-            how, problem = answers.judged_together(replies)
+            how, problem = answers.judged_together(replies, optional)
             call.ended(how, None, problem)
+        if how is Answered.DONE and any(answers.judged(one) is Answered.BUSY for one in replies):
+            self._gate.busy(None)
         return replies
 
-    async def ask_some(self, plans: Sequence[Request | T]) -> list[Reply | T]:
-        """The requests among these, each of one account; the rest is decided and stays."""
+    async def ask_some(
+        self, plans: Sequence[Request | T], *, writes: bool = False
+    ) -> list[Reply | T]:
+        """The requests among these; the rest is decided and stays."""
         asked = [plan for plan in plans if isinstance(plan, Request)]
-        replies = iter(await self.ask(asked, len(asked)))
+        replies = iter(await self.ask(asked, writes=writes))
         return [next(replies) if isinstance(plan, Request) else plan for plan in plans]
 
     async def root(self) -> Entry | Reply:

@@ -72,9 +72,10 @@ class LdapCreator:
         if isinstance(root, Reply):
             return [answers.not_done(root)] * len(wanted)
         plans = await self._plans(wanted, root)
+        asked = await self._client.ask_some(plans, writes=True)
         created = [
             self._created(one, came) if isinstance(came, Reply) else came
-            for one, came in zip(wanted, await self._client.ask_some(plans), strict=True)
+            for one, came in zip(wanted, asked, strict=True)
         ]
         # Of those that were created without telling their id.
         read = await self._client.ask_some(created)
@@ -126,7 +127,7 @@ class LdapCreator:
         (dn,) = await places(self._settings, self._client, [entry_id])
         if isinstance(dn, Outcome):
             return dn
-        (reply,) = await self._client.ask([request(dn)], 1)
+        (reply,) = await self._client.ask([request(dn)], writes=True)
         return answers.changed(reply, entry_id, secret)
 
     def _looking_for(self, one: Wanted, root: Entry) -> Request | Sighting:
@@ -213,6 +214,6 @@ def _rejected(detail: str) -> Outcome:
 def _unsure(reply: Reply) -> Sighting:
     detail = f"the entry could not be read: {answers.shown(reply)}"
     patience = not reply.sent or answers.judged(reply) in (
-        Answered.BUSY, Answered.MAINTENANCE, Answered.CREDENTIALS,
+        Answered.BUSY, Answered.UNAVAILABLE, Answered.MAINTENANCE, Answered.CREDENTIALS,
     )  # fmt: skip
     return Sighting(Whose.UNSURE, None, detail, counted=not patience, retry_after=reply.after)

@@ -53,7 +53,9 @@ class Groups:
                 continue
             value = one.username if self._by_name else str(dn)
             asked += [(i, self._add(group, value, permissive)) for group in one.groups]
-        replies = await self._client.ask([request for _, request in asked], len(asked))
+        replies = await self._client.ask(
+            [request for _, request in asked], writes=True, optional=True
+        )
         for (i, _), reply in zip(asked, replies, strict=True):
             if reply.code != answers.DONE and not answers.there_already(reply):
                 outcomes[i] = self._not_joined(members[i], reply)
@@ -79,7 +81,7 @@ class Groups:
             for name in names
         ]
         failed: dict[str, Reply] = {}
-        for name, reply in zip(names, await self._client.ask(requests), strict=True):
+        for name, reply in zip(names, await self._client.ask(requests, optional=True), strict=True):
             if reply.code not in (answers.DONE, answers.NO_SUCH_ENTRY):
                 failed[name] = reply
             for row in reply.entries:

@@ -28,7 +28,7 @@ async def places(
     found = [_place(came) for came in await client.ask_some(plans)]
     moved = [i for i, (own, _) in enumerate(split) if own and found[i] is NO_ENTRY]
     anywhere = [_anywhere(settings, split[i][0]) for i in moved]
-    for i, reply in zip(moved, await client.ask(anywhere, len(moved)), strict=True):
+    for i, reply in zip(moved, await client.ask(anywhere), strict=True):
         found[i] = _place(reply)
     return found
 

@@ -16,11 +16,12 @@ from botrix.creators.ldap import hashing
 from botrix.creators.ldap.escaping import rdn
 from botrix.creators.ldap.profiles import PROFILES, Profile
 from botrix.creators.web.settings import check_known
+from botrix.creators.web.tls import TLS, read_context
 from botrix.errors import AddressRefused, DirectoryError
 from botrix.model import ATTRIBUTES
 
 _KNOWN = frozenset(
-    {"url", "start_tls", "ca_file", "allow_plain", "networks", "bind_dn", "password",
+    {"url", "start_tls", *TLS, "allow_plain", "networks", "bind_dn", "password",
      "password_env", "password_file", "profile", "base", "object_classes", "rdn", "tag",
      "attributes", "password_scheme", "groups", "group_member"}
 )  # fmt: skip
@@ -66,7 +67,7 @@ def read(config: Mapping[str, Any]) -> LdapSettings:
         raise DirectoryError('`object_classes` must be a list like ["top", "inetOrgPerson"]')
     return LdapSettings(
         url=url, target=target, tls=tls, start_tls=start_tls,
-        context=_context(config) if tls or start_tls else None,
+        context=_context(config, tls or start_tls),
         bind_dn=_text(config, "bind_dn", "cn=botrix,dc=example,dc=org"),
         password=_password(config), profile=profile,
         base=_dn(config, "base"), classes=tuple(classes), rdn=name,
@@ -100,20 +101,13 @@ def _check_plain(config: Mapping[str, Any], tls: bool, start_tls: bool, target: 
             f"what goes to {target.host} would go in the clear; "
             "use ldaps://, start_tls=true, or allow_plain=true"
         )
-    if "ca_file" in config and not (tls or start_tls):
-        raise DirectoryError("`ca_file` is for TLS; use ldaps:// or start_tls=true")
 
 
-def _context(config: Mapping[str, Any]) -> ssl.SSLContext:
-    if "ca_file" not in config:
-        return ssl.create_default_context()
-    path = _text(config, "ca_file", "/etc/ssl/certs/directory.pem")
-    try:
-        return ssl.create_default_context(cafile=Path(path).expanduser())
-    except (OSError, ValueError):
-        raise DirectoryError(
-            f"the file {path} holds no certificates that can be read; correct `ca_file`"
-        ) from None
+def _context(config: Mapping[str, Any], secured: bool) -> ssl.SSLContext | None:
+    given = sorted(name for name in TLS if name in config)
+    if given and not secured:
+        raise DirectoryError(f"`{given[0]}` is for TLS; use ldaps:// or start_tls=true")
+    return (read_context(config) or ssl.create_default_context()) if secured else None
 
 
 def _profile(config: Mapping[str, Any]) -> Profile:

@@ -14,13 +14,19 @@ TLS = frozenset({"ca_file", "client_cert_file", "client_key_file"})
 
 
 def read_tls(config: Mapping[str, Any], *urls: str) -> ssl.SSLContext | None:
+    """As `read_context`, for what is reached at these urls."""
+    given = [name for name in TLS if name in config]
+    if given and not all(url.lower().startswith("https:") for url in urls):
+        raise DirectoryError(f"`{min(given)}` is for https; correct the url, or leave it out")
+    return read_context(config)
+
+
+def read_context(config: Mapping[str, Any]) -> ssl.SSLContext | None:
     """ca_file: PEM with the authorities to trust, instead of the system's. client_cert_file and
     client_key_file: PEM, of the operator. None: none of them is given. Raises DirectoryError."""
     given = {name: config[name] for name in TLS if name in config}
     if not given:
         return None
-    if not all(url.lower().startswith("https:") for url in urls):
-        raise DirectoryError(f"`{min(given)}` is for https; correct the url, or leave it out")
     if ("client_cert_file" in given) != ("client_key_file" in given):
         raise DirectoryError("client_cert_file and client_key_file belong together; give both")
     paths = {name: _path(name, value) for name, value in given.items()}
