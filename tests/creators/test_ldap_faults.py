@@ -133,6 +133,16 @@ async def test_what_makes_no_sense_leaves_it_unknown(
         assert "going down" in (outcome.detail or "")
 
 
+async def test_a_second_answer_to_one_request_is_none_to_another(
+    server: Scripted, password_file: str
+) -> None:
+    server.says[ADD] = result(3, ADD, 68) + result(3, ADD, 0)
+    creator = await open_creator("ldap", server.settings(password_file), timeout=0.5)
+    outcomes = await creator.create([wanted("ann"), wanted("bob")])
+    await creator.close()
+    assert [outcome.kind for outcome in outcomes] == [CONFLICT, UNKNOWN]
+
+
 async def test_an_answer_without_end_is_given_up(server: Scripted, password_file: str) -> None:
     server.says[ADD] = sequence(b"\x02\x01\x03", wrapped(0x64, octets("x" * (2 << 20))))
     outcome = await once(server, password_file)
@@ -166,6 +176,11 @@ async def test_one_given_up_leaves_no_connection_behind(
     given_up.cancel()
     with pytest.raises(asyncio.CancelledError):
         await given_up
+
+    async def ended() -> bool:
+        return server.ended == 1
+
+    await until(ended, 10, "its connection is closed")
     server.says[ADD] = 68, ""
     (outcome,) = await creator.create([wanted("bob")])
     await creator.close()

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -337,12 +338,36 @@ async def test_the_check_says_what_is_wrong(server: Slapd, change: Any, told: st
     assert "\n" not in check.problem
 
 
-async def test_an_operator_without_rights_costs_no_try(tmp_path: Path) -> None:
-    rights = f'olcAccess: to dn.subtree="{PEOPLE}" by self write by * read\n'
-    async with slapd(tmp_path, rights=rights + "olcAccess: to * by * read\n") as server:
-        code = await server.add(f"cn=weak,{SUFFIX}", objectClass="device simpleSecurityObject",
-                                cn="weak", userPassword="operators-password")  # fmt: skip
+WEAK = f"cn=weak,{SUFFIX}"
+
+
+@asynccontextmanager
+async def with_a_weak_operator(folder: Path, *rights: str) -> AsyncIterator[dict[str, Any]]:
+    """The settings for one who has these rights, and may read the rest."""
+    lines = "".join(f"olcAccess: {one}\n" for one in (*rights, "to * by * read"))
+    async with slapd(folder, rights=lines) as server:
+        code = await server.add(
+            WEAK, objectClass="device simpleSecurityObject", cn="weak",
+            userPassword="operators-password",
+        )  # fmt: skip
         assert code == 0
-        outcome, gate = await try_out(server.settings(bind_dn=f"cn=weak,{SUFFIX}"))
+        yield server.settings(bind_dn=WEAK)
+
+
+async def test_an_operator_without_rights_costs_no_try(tmp_path: Path) -> None:
+    async with with_a_weak_operator(tmp_path) as config:
+        outcome, gate = await try_out(config)
     assert (outcome.reason, outcome.counted) == ("credentials refused", False)
-    assert gate.tally.of(Answered.CREDENTIALS) == 1
+    assert gate.tally.fatal is Answered.CREDENTIALS
+
+
+async def test_that_groups_are_closed_says_nothing_of_the_directory(tmp_path: Path) -> None:
+    rights = f'to dn.subtree="{PEOPLE}" by dn.exact="{WEAK}" write by * read'
+    async with with_a_weak_operator(tmp_path, rights) as config:
+        gate = Gate()
+        async with opened("ldap", config, 5, gate) as creator:
+            (outcome,) = await creator.create([wanted("ann")])
+            assert outcome.kind is CREATED
+            (joined,) = await creator.join([Member(outcome.entry_id or "", "ann", ("staff",))])
+        assert (joined.reason, joined.counted) == ("credentials refused", False)
+        assert gate.tally.fatal is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -27,7 +28,7 @@ class Scripted:
     def __init__(self) -> None:
         self.says: dict[int, tuple[int, str] | bytes | None] = {}
         self.asked: list[int] = []
-        self.connections = 0
+        self.connections = self.ended = 0
         self.port = 0
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -42,11 +43,13 @@ class Scripted:
         self.connections += 1
         self._writers.add(writer)
         held = b""
-        while chunk := await reader.read(65536):
-            held += chunk
-            while 0 < (size := ber.whole_size(held)) <= len(held):
-                self._answer(held[:size], writer)
-                held = held[size:]
+        with contextlib.suppress(OSError):
+            while chunk := await reader.read(65536):
+                held += chunk
+                while 0 < (size := ber.whole_size(held)) <= len(held):
+                    self._answer(held[:size], writer)
+                    held = held[size:]
+        self.ended += 1
         writer.close()
 
     def _answer(self, message: bytes, writer: asyncio.StreamWriter) -> None:
