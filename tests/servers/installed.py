@@ -26,7 +26,7 @@ def environment(name: str) -> Path:
     CalledProcessError with pip's words where it cannot be had."""
     listed = _LISTS / f"{name}.lock"
     made = TOOLS / f"{name}-{hashlib.sha256(listed.read_bytes()).hexdigest()[:12]}"
-    with _alone(name):
+    with alone(name):
         if not (made / "ready").exists():
             shutil.rmtree(made, ignore_errors=True)
             _run(sys.executable, "-m", "venv", str(made))
@@ -39,7 +39,7 @@ def environment(name: str) -> Path:
 
 
 @contextmanager
-def _alone(name: str) -> Iterator[None]:
+def alone(name: str) -> Iterator[None]:
     """Two runs of the tests at once make it once."""
     TOOLS.mkdir(exist_ok=True)
     with (TOOLS / f"{name}.lock").open("w") as lock:
