@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,8 +12,9 @@ import hypothesis
 import pytest
 import pytest_asyncio
 
-from tests.servers import postgres
+from tests.servers import keycloak, postgres
 from tests.servers.canaille import Canaille, missing
+from tests.servers.keycloak import Keycloak, Realm
 from tests.servers.postgres import PostgresServer
 from tests.servers.system import System
 
@@ -38,6 +40,22 @@ def postgres_server() -> Iterator[PostgresServer]:
         pytest.skip("no PostgreSQL on this machine")
     with postgres.postgres_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def keycloak_server() -> Iterator[Keycloak]:
+    if why := keycloak.missing():
+        pytest.skip(why)
+    with TemporaryDirectory(prefix="bx-") as name, keycloak.keycloak(Path(name)) as server:
+        yield server
+
+
+@pytest.fixture
+def realm(keycloak_server: Keycloak) -> Iterator[Realm]:
+    """A new one, which keeps tags."""
+    made = Realm(keycloak_server, f"realm-{secrets.token_hex(4)}")
+    yield made
+    made.remove()
 
 
 @pytest_asyncio.fixture(

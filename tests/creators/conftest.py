@@ -64,6 +64,7 @@ async def directory(tmp_path: Path) -> AsyncIterator[SimulatedDirectory]:
         pytest.param("ldap, slapd", marks=pytest.mark.suite("slapd")),
         pytest.param("ldap, samba", marks=pytest.mark.suite("samba")),
         pytest.param("ldap, 389ds", marks=pytest.mark.suite("389ds")),
+        pytest.param("keycloak", marks=[pytest.mark.suite("Keycloak"), pytest.mark.timeout(600)]),
     ]
 )
 async def creator(
@@ -76,6 +77,8 @@ async def creator(
     async with AsyncExitStack() as stack:
         if server == "canaille":
             config = request.getfixturevalue("canaille").config()
+        elif kind == "keycloak":
+            config = request.getfixturevalue("realm").settings(tmp_path)
         elif kind == "ldap":
             config = await ldap_directory(server, tmp_path, stack)
         elif kind == "scim":

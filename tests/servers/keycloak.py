@@ -6,7 +6,6 @@ Its database is in memory, so that a new process knows nothing of the last one.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import requests
 
@@ -30,8 +29,8 @@ _SHA256 = "27a6535553c3cdcd083872ba40629efafb3475e3b758e0c6f691395561dd0f1f"
 _ARTIFACT = f"org.keycloak:keycloak-quarkus-dist:{VERSION}:zip"
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy"
 _OLDEST_JAVA = 17
-_ADMIN = ("operator", "operators-password")
-_TABLE = "org.keycloak.userprofile.UserProfileProvider"
+ADMIN = ("operator", "operators-password")
+"""An administrator of the whole server."""
 CLIENT = ("botrix", "operators-secret")
 """The service account of every realm; it may manage users and nothing else."""
 SEATS = "seats"
@@ -87,9 +86,11 @@ def distribution() -> Path:
         if not (made / "ready").exists():
             shutil.rmtree(made, ignore_errors=True)
             made.mkdir(parents=True)
-            shutil.unpack_archive(_archive(made), made)
-            home = made / f"keycloak-{VERSION}"
-            _run("sh", home / "bin" / "kc.sh", "build", "--db=dev-mem", "--features-disabled=kerberos")
+            archive = _archive(made)
+            shutil.unpack_archive(archive, made)
+            archive.unlink()
+            script = made / f"keycloak-{VERSION}" / "bin" / "kc.sh"
+            _run("sh", script, "build", "--db=dev-mem")
             (made / "ready").touch()
     return made / f"keycloak-{VERSION}"
 
@@ -105,9 +106,7 @@ def _archive(folder: Path) -> Path:
 
 
 def _run(*command: str | Path) -> None:
-    subprocess.run(
-        command, check=True, capture_output=True, text=True, timeout=600, env=_environ()
-    )
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=600, env=_environ())
 
 
 def _environ() -> dict[str, str]:
@@ -115,8 +114,8 @@ def _environ() -> dict[str, str]:
         **os.environ,
         "JAVA_HOME": str(java()),
         "JAVA_OPTS_KC_HEAP": "-Xms64m -Xmx512m",
-        "KC_BOOTSTRAP_ADMIN_USERNAME": _ADMIN[0],
-        "KC_BOOTSTRAP_ADMIN_PASSWORD": _ADMIN[1],
+        "KC_BOOTSTRAP_ADMIN_USERNAME": ADMIN[0],
+        "KC_BOOTSTRAP_ADMIN_PASSWORD": ADMIN[1],
     }
 
 
@@ -152,14 +151,19 @@ class Keycloak:
     def stop(self) -> None:
         process, self._process = self._process, None
         self._session.close()
-        if process is not None:
+        if process is None:
+            return
+        process.terminate()  # the script ends Java, and then itself
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
     def ask(self, method: str, path: str, body: Any = None) -> Said:
         """As the administrator of the server. path: below `/admin/realms`."""
         if time.monotonic() > self._until:
-            said = self.sign_in("master", "admin-cli", *_ADMIN)
+            said = self.sign_in("master", "admin-cli", *ADMIN)
             self._session.headers["Authorization"] = f"Bearer {said.body['access_token']}"
             self._until = time.monotonic() + 30
         answer = self._session.request(method, f"{self.url}/admin/realms{path}", json=body)
@@ -190,32 +194,52 @@ class Keycloak:
 
 
 class Realm:
-    """A realm of its own, in which CLIENT may manage users. keeps: what it does with attributes of
-    which its user profile says nothing (ADMIN_EDIT: administrators may set them), or None as it is
-    from the start. more: of its representation."""
+    """A realm of its own, in which CLIENT may manage users, and only administrators attributes that
+    the user profile does not name."""
 
-    def __init__(
-        self, server: Keycloak, name: str, keeps: str | None = "ADMIN_EDIT", **more: Any
-    ) -> None:
+    def __init__(self, server: Keycloak, name: str) -> None:
         self.server = server
         self.name = name
         self._path = f"/{quote(name, safe='')}"
-        said = server.ask("POST", "", {**_representation(name), **more})
+        said = server.ask("POST", "", _representation(name))
         assert said.status == 201, said
-        profile = self.ask("GET", "/users/profile").body
-        if keeps:
-            self.profile({**profile, "unmanagedAttributePolicy": keeps})
+        self.unmanaged("ADMIN_EDIT")
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Of a directory, but for the credentials."""
-        return {"url": self.server.url, "realm": self.name}
+    def unmanaged(self, policy: str | None) -> None:
+        """For attributes that its user profile does not name; None, as of a new realm, drops
+        them."""
+        profile = self.ask("GET", "/users/profile").body
+        profile.pop("unmanagedAttributePolicy", None)
+        self.profile({**profile, "unmanagedAttributePolicy": policy} if policy else profile)
+
+    def settings(self, folder: Path, **more: str) -> dict[str, str]:
+        """Of a directory, whose secret is put into the folder."""
+        client, secret = CLIENT
+        file = folder / "client-secret"
+        file.write_text(secret)
+        own = {"client_id": client, "client_secret_file": str(file)}
+        return {"url": self.server.url, "realm": self.name, **own, **more}
 
     def ask(self, method: str, path: str = "", body: Any = None) -> Said:
         return self.server.ask(method, self._path + path, body)
 
+    def change(self, **settings: Any) -> None:
+        assert self.ask("PUT", "", settings).status == 204
+
     def profile(self, profile: dict[str, Any]) -> None:
         assert self.ask("PUT", "/users/profile", profile).status == 200
+
+    def grant(self, *roles: str) -> None:
+        """CLIENT has these, and no others."""
+        client, _ = CLIENT
+        by_id = f"/clients?clientId={client}", "/clients?clientId=realm-management"
+        (own,), (manager,) = (self.ask("GET", path).body for path in by_id)
+        account = self.ask("GET", f"/clients/{own['id']}/service-account-user").body
+        mapped = f"/users/{account['id']}/role-mappings/clients/{manager['id']}"
+        self.ask("DELETE", mapped, self.ask("GET", mapped).body)
+        known = self.ask("GET", f"/clients/{manager['id']}/roles").body
+        wanted = [role for role in known if role["name"] in roles]
+        assert self.ask("POST", mapped, wanted).status == 204
 
     def users(self) -> dict[str, dict[str, Any]]:
         """All of them, by name."""
