@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -143,7 +144,7 @@ def judge(
 def unsure(answer: Answer) -> Sighting:
     """Of an answer that tells nothing about any user."""
     detail = f"the users could not be read: {answer.shown()}"
-    counted = not answer.patience() and answer.status not in (401, 403, 404)
+    counted = not answer.patience() and answer.status != 404
     return Sighting(Whose.UNSURE, None, detail, counted=counted, retry_after=answer.after)
 
 
@@ -160,4 +161,7 @@ def _told(outcome: Outcome, answer: Answer, secret: str) -> Outcome:
         return outcome
     words = [first.get("field"), first.get("errorMessage") or first.get("error_description")]
     told = ": ".join(str(word) for word in words if word)
-    return structs.replace(outcome, detail=replace(answer, problem=told).shown(secret))
+    if not told:
+        return outcome
+    body = json.dumps({"detail": told}).encode()  # from which secrets are taken out
+    return structs.replace(outcome, detail=replace(answer, body=body).shown(secret))
