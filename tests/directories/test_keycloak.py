@@ -64,19 +64,23 @@ async def test_a_roster_of_which_somebody_has_a_name(
     before = realm.users()
     system.add_directory("idp", kind="keycloak", **realm.settings(tmp_path))
     await system.worker()
-    rows = "".join(f"user-{n},A,B\n" for n in range(12))
+    rows = "".join(f"user-{n},A,B,{'staff' if n else 'nope'},Ö\n" for n in range(12))
     async with system.http.post(
         "/api/accounts/import?directory=idp",
-        data=f"username,given_name,family_name\n{rows}".encode(),
+        data=f"username,given_name,family_name,groups,department\n{rows}".encode(),
         headers={"Content-Type": "text/csv"},
     ) as answer:
         job = (await answer.json(content_type=None))["id"]
     done = await system.final(job, 60)
-    assert (done["status"], done["created"], done["failed"]) == ("failed", 11, 1)
-    (failed,) = (await system.get(f"/api/jobs/{job}/accounts?status=failed"))["items"]
-    assert (failed["username"], failed["reason"]) == ("user-3", "name taken")
-    assert set(realm.users()) == {f"user-{n}" for n in range(12)}
-    assert realm.users()["user-3"] == before["user-3"]
+    assert (done["status"], done["created"], done["failed"]) == ("failed", 10, 2)
+    failed = (await system.get(f"/api/jobs/{job}/accounts?status=failed"))["items"]
+    reasons = {one["username"]: one["reason"] for one in failed}
+    assert reasons == {"user-0": "no such group", "user-3": "name taken"}
+    users = realm.users()
+    assert set(users) == {f"user-{n}" for n in range(1, 12)}
+    assert users["user-1"]["attributes"]["department"] == ["Ö"]
+    assert realm.groups("user-1") == ["/staff"]
+    assert users["user-3"] == before["user-3"]
     assert realm.sign_in("user-3", THEIRS).status == 200
 
 
