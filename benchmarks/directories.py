@@ -133,4 +133,3 @@ async def halved(n: int) -> tuple[float, float]:
         done, began = await place.created(), time.perf_counter()
         await place.drained(1)
         return (2 * n - done) / (time.perf_counter() - began), best
-
