@@ -14,6 +14,7 @@ import aiohttp
 
 from benchmarks.ground import ground
 from tests.servers.scim import TOKEN, RealScim, ScimServer, SimulatedDirectory
+from tests.servers.system import until
 
 _FIXED = (1, 2, 4, 8, 16, 32)
 _AUTHORIZED = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/scim+json"}
@@ -127,8 +128,11 @@ async def halved(n: int) -> tuple[float, float]:
         await place.directory_of("scim", config)
         await place.submit(1, 2 * n, directory="real")
         await place.worker("worker-1", BENCH_TOKEN=TOKEN)
-        while await place.created() < n:
-            await asyncio.sleep(0.05)
+
+        async def half() -> bool:
+            return await place.created() >= n
+
+        await until(half, 120, "half is done")
         await server.misbehave(**slow)
         done, began = await place.created(), time.perf_counter()
         await place.drained(1)

@@ -106,8 +106,8 @@ class Call:
 
 
 class Gate:
-    """limit: calls at once; rate: operations a second, or None; most: what the operator allows of
-    all workers together. alarm: set where the tally should be looked at before its time. counts:
+    """limit: calls at once of this process; rate: operations a second, of all the workers that
+    share it (`sharers`), or None; most: calls at once that the operator allows them. alarm: set where the tally should be looked at before its time. counts:
     whether what fails uses up a try; None where that is as the outcome says. clock: in seconds, as
     that of the loop."""
 
@@ -121,6 +121,7 @@ class Gate:
         self.limit = limit
         self.rate = rate
         self.most = MOST
+        self.sharers = 1
         self.governed = False
         self.counts: bool | None = None
         self.tally = Tally()
@@ -276,7 +277,7 @@ class Gate:
             if at - now > LONGEST_PATIENCE:
                 return "the directory asks for patience", at - now
             if self.rate:
-                self._next_at = at + operations / self.rate
+                self._next_at = at + operations * self.sharers / self.rate
             shut = await self._pause(at - now) if at > now else ""
             if shut or self._not_before <= at:
                 return shut, None

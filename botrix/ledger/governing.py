@@ -40,13 +40,14 @@ class Report(msgspec.Struct, frozen=True):
 
 class Allowance(msgspec.Struct, frozen=True):
     """share: calls at once of this worker; limit: of all. wait: seconds for which the directory
-    asked to be left alone."""
+    asked to be left alone. sharers: how many workers ask something of it."""
 
     share: int
     limit: int
     status: DirectoryStatus
     reason: str
     wait: float = 0.0
+    sharers: int = 1
 
 
 class Governed(msgspec.Struct, frozen=True):
@@ -131,7 +132,8 @@ def govern(
     fair = throttle.share_out(limit, wanted, int(now / _TURN))[session]
     share = max(0, min(fair, limit - sum(user.share for user in others.values())))
     mood = row.mood
-    allowance = Allowance(share, limit, mood.status, mood.reason, max(0.0, row.not_before - now))
+    wait, sharers = max(0.0, row.not_before - now), sum(n > 0 for n in wanted.values())
+    allowance = Allowance(share, limit, mood.status, mood.reason, wait, max(1, sharers))
     return row, User(report.demand, share, now), allowance
 
 

@@ -85,6 +85,7 @@ class Governor:
 
     async def _set(self, key: _Key, gate: Gate, allowance: Allowance) -> None:
         gate.counts = _COUNTS[allowance.status]
+        gate.sharers = allowance.sharers
         gate.set_limit(allowance.share)
         if allowance.wait:
             gate.hold(allowance.wait)

@@ -199,10 +199,16 @@ async def test_the_rate_is_kept(
     system: System, directory: SimulatedDirectory, tmp_path: Path
 ) -> None:
     add(system, directory, tmp_path, rate=20)
-    await system.worker("worker-1")
-    await system.worker("worker-2")
-    job = await system.generate(60, directory="idp")
-    assert (await system.final(job, 60))["status"] == "completed"
+    for n in range(2):
+        await system.worker(f"worker-{n}", BOTRIX_CAPACITY="20")
+
+    async def both() -> bool:
+        return len((await system.get("/api/workers"))["items"]) == 2
+
+    await until(both, 20, "both workers are up")
+    for job in [await system.generate(15, directory="idp") for _ in range(4)]:
+        assert (await system.final(job, 60))["status"] == "completed"
+    assert len(system.rows("SELECT DISTINCT last_session FROM accounts")) == 2
     times = [call["at"] for call in directory.calls() if call["verb"] == "create"]
     assert len(times) == 60
     assert max(times) - min(times) > 59 / 20 * 0.8
