@@ -107,9 +107,9 @@ class Call:
 
 class Gate:
     """limit: calls at once of this process; rate: operations a second, of all the workers that
-    share it (`sharers`), or None; most: calls at once that the operator allows them. alarm: set where the tally should be looked at before its time. counts:
-    whether what fails uses up a try; None where that is as the outcome says. clock: in seconds, as
-    that of the loop."""
+    share it (`sharers`), or None; most: calls at once that the operator allows them. alarm: set
+    where the tally should be looked at before its time. counts: whether what fails uses up a try;
+    None where that is as the outcome says. clock: in seconds, as that of the loop."""
 
     def __init__(
         self,

@@ -123,7 +123,13 @@ async def world(system: System) -> AsyncIterator[World]:
         http = made.clients[tenant, Role.ADMIN]
         async with http.post("/api/accounts/generate", json={"count": 2}) as answer:
             job = (await answer.json())["id"]
-        made.things[tenant] = {"job_id": job, "account_id": f"{job}:0", "key_id": spare}
+        directory = f"of-{tenant}"
+        system.rows(
+            "INSERT INTO directories (tenant_id, name, kind, config, created_at)"
+            " VALUES (?, ?, 'simulated', '{}', 0) RETURNING name", tenant, directory,
+        )  # fmt: skip
+        things = {"job_id": job, "account_id": f"{job}:0", "key_id": spare, "name": directory}
+        made.things[tenant] = things
     await system.worker()
     for things in made.things.values():
         await until(_final(system, things["job_id"]), 30, "both jobs are final")

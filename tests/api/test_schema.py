@@ -105,7 +105,7 @@ def _name_what_is_there(case: Any, ids: list[str], rng: random.Random) -> None:
     if not case.path_parameters or rng.random() < 0.5:
         return
     job = rng.choice(ids)
-    known = {"job_id": job, "account_id": f"{job}:{rng.randrange(4)}"}
+    known = {"job_id": job, "account_id": f"{job}:{rng.randrange(4)}", "name": "sim"}
     for name in case.path_parameters:
         case.path_parameters[name] = known.get(name, job)
 

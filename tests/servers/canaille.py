@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import time
@@ -68,7 +69,7 @@ class Canaille:
             self._process = subprocess.Popen(
                 _command("run", "--bind", f"127.0.0.1:{self.port}"),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder,
-                env=_environ(self.database),
+                env=_environ(self.database), start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + 90
         while not self._answers():
@@ -78,7 +79,7 @@ class Canaille:
     def kill(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # it has workers of its own
             process.wait()
 
     def empty(self) -> None:
