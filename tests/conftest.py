@@ -45,7 +45,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def keycloak_server() -> Iterator[Keycloak]:
     if why := keycloak.missing():
-        pytest.skip(why)
+        pytest.skip(f"Keycloak was NOT tried: {why}")
     with TemporaryDirectory(prefix="bx-") as name, keycloak.keycloak(Path(name)) as server:
         yield server
 
