@@ -19,6 +19,7 @@ from botrix.errors import DirectoryError
 from botrix.passwords import PasswordPolicy
 
 OWN = {
+    "jupyterhub": "botrix.creators.jupyterhub.creator",
     "keycloak": "botrix.creators.keycloak.creator",
     "local": "botrix.creators.local",
     "ldap": "botrix.creators.ldap.creator",

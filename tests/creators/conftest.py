@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest_asyncio
 from botrix.creators import open_creator
 from botrix.creators.creator import Creator
 from botrix.creators.gate import Gate
-from tests.servers import dirsrv, ldap, samba
+from tests.servers import dirsrv, jupyterhub, ldap, samba
+from tests.servers.jupyterhub import Hub
 from tests.servers.scim import TOKEN, RealScim, SimulatedDirectory
 
 _QUIRKS: dict[str, dict[str, Any]] = {
@@ -50,6 +52,34 @@ async def directory(tmp_path: Path) -> AsyncIterator[SimulatedDirectory]:
     await server.stop()
 
 
+@asynccontextmanager
+async def running_hub(folder: Path, **more: Any) -> AsyncIterator[Hub]:
+    hub = Hub(folder, **more)
+    try:
+        await hub.start()
+        yield hub
+    finally:
+        hub.stop()
+
+
+@pytest.fixture(scope="session")
+def kept_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """One for many tests, since it takes seconds to start: clear it first."""
+    hub = Hub(tmp_path_factory.mktemp("hub"))
+    try:
+        asyncio.run(hub.start())
+        yield hub
+    finally:
+        hub.stop()
+
+
+def hub_config(hub: Hub) -> dict[str, Any]:
+    """Its settings as a directory."""
+    path = hub.folder / "token"
+    path.write_text(jupyterhub.TOKEN)
+    return {"url": hub.url, "token_file": str(path)}
+
+
 @pytest_asyncio.fixture(
     params=[
         "local",
@@ -65,6 +95,7 @@ async def directory(tmp_path: Path) -> AsyncIterator[SimulatedDirectory]:
         pytest.param("ldap, samba", marks=pytest.mark.suite("samba")),
         pytest.param("ldap, 389ds", marks=pytest.mark.suite("389ds")),
         pytest.param("keycloak", marks=[pytest.mark.suite("Keycloak"), pytest.mark.timeout(600)]),
+        pytest.param("jupyterhub", marks=pytest.mark.suite("JupyterHub")),
     ]
 )
 async def creator(
@@ -81,6 +112,10 @@ async def creator(
             config = request.getfixturevalue("realm").settings(tmp_path)
         elif kind == "ldap":
             config = await ldap_directory(server, tmp_path, stack)
+        elif kind == "jupyterhub":
+            hub = request.getfixturevalue("kept_hub")
+            await hub.clear()
+            config = hub_config(hub)
         elif kind == "scim":
             url = await _start(server, tmp_path, stack, bulk == "Bulk")
             config = {"url": url, "token_file": token_file, "bulk": bulk != "no Bulk"}

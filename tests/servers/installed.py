@@ -1,7 +1,8 @@
 """Programs that some tests need, each in an environment of its own, made once from a pinned list.
 
-A list is `tests/servers/requirements/<name>.lock` (hashed; renewed by `make lock`). What was made
-is kept in `.tools/` and named by its list, so that a changed list makes a new one.
+A list is `tests/servers/requirements/<name>.lock` (hashed; renewed by `make lock`), or for
+programs of Node `<name>/package-lock.json`. What was made is kept in `.tools/` and named by its
+list, so that a changed list makes a new one.
 """
 
 from __future__ import annotations
@@ -36,6 +37,21 @@ def environment(name: str) -> Path:
             )  # fmt: skip
             (made / "ready").touch()
     return made
+
+
+@cache
+def node_programs(name: str) -> Path:
+    """The folder of the programs that the list names. Raises CalledProcessError with npm's words
+    where they cannot be had, or FileNotFoundError where there is no npm."""
+    listed = _LISTS / name / "package-lock.json"
+    made = TOOLS / f"{name}-node-{hashlib.sha256(listed.read_bytes()).hexdigest()[:12]}"
+    with alone(f"{name}-node"):
+        if not (made / "ready").exists():
+            shutil.rmtree(made, ignore_errors=True)
+            shutil.copytree(listed.parent, made)
+            _run("npm", "ci", "--prefix", str(made), "--ignore-scripts", "--no-audit", "--no-fund")
+            (made / "ready").touch()
+    return made / "node_modules" / ".bin"
 
 
 @contextmanager
