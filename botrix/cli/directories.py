@@ -26,12 +26,12 @@ _tenant = click.option("--tenant", default=DEFAULT_TENANT, show_default=True, he
 
 @click.group()
 def directory() -> None:
-    """Add, list or check directories."""
+    """Add, list or check directories, or list their kinds."""
 
 
 @directory.command("add")
 @click.argument("name")
-@click.option("--kind", required=True, help="local, scim, ldap …: a wrong one lists them.")
+@click.option("--kind", required=True, help="See: botrix directory kinds")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A setting of the kind.")
 @click.option(
     "--secret", "secrets", multiple=True, metavar="NAME",
@@ -94,6 +94,16 @@ def show(name: str, as_json: bool, tenant: str) -> None:
     if use.limit is not None:
         say(f"  limit    {use.limit} calls at once, of all workers ({use.limit_reason})")
     say(f"  workers  {use.workers}, which may make {use.at_once} calls at once")
+
+
+@directory.command("kinds")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def kinds(as_json: bool) -> None:
+    """List the kinds that there are here, and the packages that they come from."""
+    from botrix.creators import brought
+
+    rows = [asdict(one) for one in brought()]
+    print_rows(rows, ("kind", "package", "problem"), as_json)
 
 
 @directory.command("check")

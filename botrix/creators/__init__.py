@@ -1,17 +1,19 @@
 """Creators: one module (or folder) for each kind of directory.
 
 `kinds()` has those of this package and those of others, found by the entry points of the group
-`botrix.creators`. docs/creators.md tells how to write one.
+`botrix.creators` (plugins.py). docs/creators.md tells how to write one.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
+from botrix import __version__
+from botrix.creators import plugins
 from botrix.creators.creator import Creator, Kind, Secret
 from botrix.creators.gate import Gate
 from botrix.creators.limits import read_limits
@@ -26,33 +28,52 @@ OWN = {
     "scim": "botrix.creators.scim.creator",
     "simulated": "botrix.creators.simulated",
 }
-GROUP = "botrix.creators"
-_PARTS = ("SEALED", "DEMANDS_A_CHANGE", "GATED", "open_creator")
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A kind, the package that it comes from, and why it cannot be used, if so."""
+
+    kind: str
+    package: str
+    problem: str = ""
 
 
 def kinds() -> list[str]:
-    """The names of all that can be used here."""
-    return sorted({*OWN, *_plugins()})
+    """The names of all that there are here."""
+    return sorted({*OWN, *plugins.plugins()})
+
+
+def brought() -> list[Brought]:
+    """All that there are here, and those that are not used because one of ours has the name."""
+    found = [Brought(kind, f"botrix {__version__}", _problem(kind)) for kind in sorted(OWN)]
+    for kind, plugin in sorted(plugins.plugins().items()):
+        problem = "not used: Botrix has a kind of this name" if kind in OWN else _problem(kind)
+        found.append(Brought(kind, plugin.package, problem))
+    return found
 
 
 def load(kind: str) -> Kind:
-    """Raises DirectoryError where there is no such kind, or its package cannot be imported."""
-    plugin = _plugins().get(kind)
-    if kind not in OWN and plugin is None:
-        raise DirectoryError(
-            f"there is no kind of directory {kind!r}; choose one of: {', '.join(kinds())}"
-        )
+    """Raises DirectoryError where there is no such kind, or its package cannot be used."""
+    if kind not in OWN:
+        plugin = plugins.plugins().get(kind)
+        if plugin is None:
+            raise DirectoryError(
+                f"there is no kind of directory {kind!r}; choose one of: {', '.join(kinds())}"
+            )
+        return plugins.load(plugin)
     try:
-        module = plugin.load() if plugin else import_module(OWN[kind])
-    except Exception as error:  # a package of others may raise anything
-        problem = " ".join(str(error).split()) or type(error).__name__
-        raise DirectoryError(f"the kind {kind} cannot be used here: {problem}") from None
-    missing = [name for name in _PARTS if not hasattr(module, name)]
-    if missing:
-        raise DirectoryError(
-            f"the kind {kind} cannot be used here: it has no {missing[0]}; ask whoever made it"
-        )
-    return cast(Kind, module)
+        return cast(Kind, import_module(OWN[kind]))
+    except ImportError as error:
+        raise DirectoryError(f"the kind {kind} cannot be used here: {error}") from None
+
+
+def _problem(kind: str) -> str:
+    try:
+        load(kind)
+    except DirectoryError as error:
+        return str(error)
+    return ""
 
 
 def check_policy(kind: str, policy: PasswordPolicy) -> None:
@@ -66,7 +87,10 @@ def check_policy(kind: str, policy: PasswordPolicy) -> None:
 
 def check_secrets(kind: str, names: Iterable[str]) -> None:
     """Raises DirectoryError for one that directories of this kind do not have."""
-    allowed = load(kind).SEALED
+    _check_sealed(kind, load(kind).SEALED, names)
+
+
+def _check_sealed(kind: str, allowed: Iterable[str], names: Iterable[str]) -> None:
     if any(name not in allowed for name in names):
         known = ", ".join(allowed) or "none"
         raise DirectoryError(f"of a {kind} directory, these may be sealed: {known}")
@@ -79,14 +103,10 @@ async def open_creator(
     from the settings. Raises DirectoryError for an unknown kind or settings that cannot be used."""
     # In a thread: the libraries of some kinds take long to import, and beats must go on.
     module = await asyncio.to_thread(load, kind)
-    check_secrets(kind, [name for name, value in config.items() if isinstance(value, Secret)])
+    sealed = [name for name, value in config.items() if isinstance(value, Secret)]
+    _check_sealed(kind, module.SEALED, sealed)
     gate = gate or Gate()
     if module.GATED:
         limits = read_limits(config)
         gate.rate, gate.most, gate.governed = limits.rate, limits.most, True
     return await module.open_creator(config, timeout, gate)
-
-
-def _plugins() -> dict[str, EntryPoint]:
-    """Those of other packages; none takes the name of one of ours."""
-    return {found.name: found for found in entry_points(group=GROUP) if found.name not in OWN}

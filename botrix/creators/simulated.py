@@ -63,7 +63,7 @@ class SimulatedCreator:
         self._tried: Counter[str] = Counter()
 
     async def check(self) -> Check:
-        return Check(True, (f"{len(self.entries)} entries in memory",))
+        return Check(True, (f"{len(self.entries)} entries in memory", "keeps groups"))
 
     async def find(self, wanted: Sequence[Wanted]) -> Sequence[Sighting]:
         await self._pause()

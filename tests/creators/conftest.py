@@ -19,6 +19,8 @@ from tests.servers import dirsrv, jupyterhub, ldap, samba
 from tests.servers.jupyterhub import Hub
 from tests.servers.scim import TOKEN, RealScim, SimulatedDirectory
 
+pytest.register_assert_rewrite("botrix.testing")
+
 _QUIRKS: dict[str, dict[str, Any]] = {
     "simulated": {},
     "without filter": {"ignore_filter": True},

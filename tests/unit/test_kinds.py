@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from botrix import creators
-from botrix.creators import OWN, check_policy, check_secrets, kinds, load, open_creator
+from botrix.creators import OWN, brought, check_policy, check_secrets, kinds, load, open_creator
 from botrix.creators.creator import Secret
 from botrix.creators.gate import Gate
 from botrix.creators.limits import MOST, Limits, read_limits
@@ -28,7 +28,7 @@ def plugins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
         assert group == "botrix.creators"
         return EntryPoints(EntryPoint(name, value, group) for name, value in found.items())
 
-    monkeypatch.setattr(creators, "entry_points", points)
+    monkeypatch.setattr(creators.plugins, "entry_points", points)
     monkeypatch.syspath_prepend(str(tmp_path))
     return found
 
@@ -41,7 +41,7 @@ def _module(name: str, monkeypatch: pytest.MonkeyPatch, **parts: Any) -> ModuleT
 
 
 _WHOLE: dict[str, Any] = {
-    "SEALED": ("token",), "DEMANDS_A_CHANGE": False, "GATED": False, "open_creator": None,
+    "SEALED": ("token",), "DEMANDS_A_CHANGE": False, "GATED": False, "open_creator": print,
 }  # fmt: skip
 
 
@@ -54,10 +54,10 @@ def test_own_kinds_can_all_be_loaded() -> None:
 def test_a_kind_of_another_package(
     plugins: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = _module("elsewhere", monkeypatch, **_WHOLE)
+    _module("elsewhere", monkeypatch, **_WHOLE)
     plugins["acme"] = "elsewhere"
     assert kinds() == sorted([*OWN, "acme"])
-    assert load("acme") is module
+    assert load("acme").SEALED == ("token",)
 
 
 def test_none_takes_the_name_of_one_of_ours(
@@ -67,6 +67,7 @@ def test_none_takes_the_name_of_one_of_ours(
     plugins["local"] = "elsewhere"
     assert load("local").__name__ == "botrix.creators.local"  # type: ignore[attr-defined]
     assert kinds() == sorted(OWN)
+    assert [one.problem[:8] for one in brought() if one.kind == "local"] == ["", "not used"]
 
 
 def test_a_kind_that_there_is_not(plugins: dict[str, str]) -> None:
