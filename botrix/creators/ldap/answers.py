@@ -9,7 +9,7 @@ from botrix.creators.gate import FATAL, Answered
 from botrix.creators.ldap.messages import NO_ANSWER, Reply
 from botrix.model import Outcome, OutcomeKind
 
-DONE, NO_SUCH_ENTRY, THERE_ALREADY, NAME_TAKEN = 0, 32, 20, 68
+DONE, THERE_ALREADY, NO_SUCH_ENTRY, NO_DN, NAME_TAKEN = 0, 20, 32, 34, 68
 CREDENTIALS = "the directory refuses the operator's credentials or rights; give it valid ones"
 
 _NAMES = {

@@ -51,21 +51,23 @@ class LdapCreator:
         self._client = client
         self._groups = Groups(settings, client)
         self._hash = hashing.hasher(settings.scheme)
+        self._shown = (settings.login, settings.rdn, settings.tag, settings.profile.entry_id)
         self._password_in = "unicodePwd" if settings.profile.is_domain else "userPassword"
 
     async def check(self) -> Check:
         return await checking.check(self._settings, self._client)
 
     async def find(self, wanted: Sequence[Wanted]) -> Sequence[Sighting]:
+        """By the DN, since that is the lock, and the server itself knows best which names are one
+        to it. In a domain by the login name first, wherever in it."""
         root = await self._client.root()
         if isinstance(root, Reply):
             return [_unsure(root)] * len(wanted)
-        plans = [self._looking_for(one, root) for one in wanted]
-        found = await self._client.ask_some(plans)
-        return [
-            self._sighting(one, seen) if isinstance(seen, Reply) else seen
-            for one, seen in zip(wanted, found, strict=True)
-        ]
+        seen = [Sighting(Whose.NOBODY)] * len(wanted)
+        if self._settings.profile.is_domain:
+            domain = root.first("defaultNamingContext") or self._settings.base
+            seen = await self._look(wanted, seen, lambda one: self._by_login(one, domain))
+        return await self._look(wanted, seen, self._by_dn)
 
     async def create(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]:
         root = await self._client.root()
@@ -130,24 +132,34 @@ class LdapCreator:
         (reply,) = await self._client.ask([request(dn)], writes=True)
         return answers.changed(reply, entry_id, secret)
 
-    def _looking_for(self, one: Wanted, root: Entry) -> Request | Sighting:
-        """By the DN where that is the lock: the server itself knows best which names are one to
-        it. In a domain by the login name too, wherever in it."""
-        settings, name = self._settings, one.person.username
-        kept = (settings.login, settings.rdn, settings.tag, settings.profile.entry_id)
-        try:
-            dn = entries.dn_of(settings, name)
-            if not settings.profile.is_domain:
-                return messages.search(dn, messages.BASE, messages.present(), *kept)
-            of_name = messages.equal(settings.login, name), messages.equal("distinguishedName", dn)
-            domain = root.first("defaultNamingContext") or settings.base
-            either = messages.either(*of_name)
-            return messages.search(domain, messages.ALL_BELOW, either, *kept)
-        except (InvalidInput, UnicodeEncodeError):
-            return Sighting(Whose.NOBODY)  # nobody can have such a name
+    async def _look(
+        self,
+        wanted: Sequence[Wanted],
+        seen: Sequence[Sighting],
+        search: Callable[[Wanted], Request],
+    ) -> list[Sighting]:
+        """Once more for those that nobody was seen for yet."""
+        plans = [
+            _tried(search, one) if sighting.whose is Whose.NOBODY else sighting
+            for one, sighting in zip(wanted, seen, strict=True)
+        ]
+        found = await self._client.ask_some(plans)
+        return [
+            self._sighting(one, came) if isinstance(came, Reply) else came
+            for one, came in zip(wanted, found, strict=True)
+        ]
+
+    def _by_login(self, one: Wanted, domain: str) -> Request:
+        entries.dn_of(self._settings, one.person.username)  # refuses what nobody can have
+        is_it = messages.equal(self._settings.login, one.person.username)
+        return messages.search(domain, messages.ALL_BELOW, is_it, *self._shown)
+
+    def _by_dn(self, one: Wanted) -> Request:
+        dn = entries.dn_of(self._settings, one.person.username)
+        return messages.search(dn, messages.BASE, messages.present(), *self._shown)
 
     def _sighting(self, one: Wanted, reply: Reply) -> Sighting:
-        if reply.code in (answers.DONE, answers.NO_SUCH_ENTRY):
+        if reply.code in (answers.DONE, answers.NO_SUCH_ENTRY, answers.NO_DN):
             return entries.judge(self._settings, one, reply.entries)
         return _unsure(reply)
 
@@ -205,6 +217,13 @@ class LdapCreator:
             return self._hash(password)
         except BotrixError as error:
             return _rejected(str(error))
+
+
+def _tried(search: Callable[[Wanted], Request], one: Wanted) -> Request | Sighting:
+    try:
+        return search(one)
+    except (InvalidInput, UnicodeEncodeError):
+        return Sighting(Whose.NOBODY)  # nobody can have such a name
 
 
 def _rejected(detail: str) -> Outcome:
