@@ -1,6 +1,7 @@
 """The connections to one host: what is asked of it, and what came of that as an Answer. Calls only
 where the target lets it (`botrix.guard`), follows no redirect, reads no endless answer. Nothing is
-raised or retried.
+raised. Nothing is said twice but by aiohttp: a GET, PUT or DELETE whose connection was lost before
+an answer came, once.
 """
 
 from __future__ import annotations
