@@ -39,8 +39,15 @@ def sequence(*parts: bytes) -> bytes:
 
 
 def listed(values: Iterable[str | bytes], tag: int = SEQUENCE) -> bytes:
-    """Many octet strings as one part."""
+    """Many octet strings as one part. Those of a tuple are the same again and again."""
+    if isinstance(values, tuple):
+        return _listed_once(values, tag)
     return wrapped(tag, b"".join([octets(value) for value in values]))
+
+
+@lru_cache(1024)
+def _listed_once(values: tuple[str | bytes, ...], tag: int) -> bytes:
+    return listed(list(values), tag)
 
 
 def octets(value: str | bytes, tag: int = _OCTETS) -> bytes:

@@ -28,7 +28,9 @@ def dn_of(settings: LdapSettings, username: str) -> str:
     return f"{written},{settings.base}"
 
 
-def values_of(settings: LdapSettings, one: Wanted, password: bytes) -> dict[str, list[str | bytes]]:
+def values_of(
+    settings: LdapSettings, one: Wanted, password: bytes
+) -> dict[str, Sequence[str | bytes]]:
     """The attributes of the entry; those that would be empty are left out, as LDAP wants it."""
     person, profile = one.person, settings.profile
     said = {
@@ -47,10 +49,12 @@ def values_of(settings: LdapSettings, one: Wanted, password: bytes) -> dict[str,
         said["userPrincipalName"] = _principal(settings, person.username)
     else:
         said["uid"] = person.username
-    values: dict[str, list[str | bytes]] = {name: [value] for name, value in said.items() if value}
-    values["objectClass"] = list(settings.classes)
+    values: dict[str, Sequence[str | bytes]] = {
+        name: [value] for name, value in said.items() if value
+    }
+    values["objectClass"] = settings.classes
     values["unicodePwd" if profile.is_domain else "userPassword"] = [password]
-    values.setdefault(settings.tag, []).append(one.tag)
+    values[settings.tag] = [*values.get(settings.tag, ()), one.tag]
     return values
 
 
