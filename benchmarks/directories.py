@@ -100,13 +100,14 @@ async def sequential_scim(n: int) -> float:
 async def through(
     n: int, kind: str, config: dict[str, Any], environ: dict[str, str], workers: int = 1
 ) -> float:
-    """Accounts a second by one worker, from its session to its last result."""
+    """Accounts a second by one worker, from the first result to the last."""
     async with ground() as place:
         await place.directory_of(kind, config)
         await place.submit(1, n, directory="real")
         for number in range(workers):
             await place.worker(f"worker-{number}", **environ)
-        return n / await place.drained(1)
+        await place.drained(1)
+        return await place.pace()
 
 
 async def botrix_scim(n: int, **settings: Any) -> float:

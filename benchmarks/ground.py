@@ -55,6 +55,14 @@ class Ground:
         """Named `real`."""
         await self.queries.add_directory("default", "real", kind, json.dumps(config), _ACTOR)
 
+    async def pace(self) -> float:
+        """Accounts a second from the first that was recorded to the last."""
+        (row,) = await self._rows(
+            "SELECT count(*) AS n, max(updated_at) - min(updated_at) AS s FROM accounts"
+            " WHERE status = 'created'"
+        )
+        return float(row["n"] / row["s"])
+
     async def created(self) -> int:
         rows = await self._rows("SELECT coalesce(sum(created), 0) AS n FROM jobs")
         return int(rows[0]["n"])

@@ -21,8 +21,9 @@ _SLOW = 2.0
 _FULL = 1.5
 _LESS = 0.7
 _AS_MUCH = 0.95
-_WORTH = 0.3
-"""The part of what more calls should bring at best that they must bring."""
+_WORTH = 0.05
+_LEAST = 0.03
+"""The part of what more calls could bring at best that they must bring, and what at least."""
 _REST = 10
 _LOOK_AGAIN = 60
 """Decisions after which more, or less, is tried once more though nothing speaks for it."""
@@ -92,7 +93,7 @@ def decide(level: Level, seen: Observed, elapsed: float, most: int) -> Level:
     rate = seen.operations / elapsed
     if level.tried_from > level.limit:
         return _judged_less(level, seen, rate)
-    if level.tried_from and rate < level.tried_rate * (1 + _WORTH * _gain(level)):
+    if level.tried_from and rate < level.tried_rate * (1 + max(_LEAST, _WORTH * _gain(level))):
         reason = f"more than {level.tried_from} at once bring nothing"
         return replace(
             level, limit=level.tried_from, tried_from=0, doubling=False, rest=_REST, reason=reason

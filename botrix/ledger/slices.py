@@ -133,9 +133,13 @@ class Slices:
 
     def room_for(self, row: JobRow) -> int:
         """How many accounts of this job may be leased now. Where its directory or tenant has its
-        share, none: the job then gets a new place, behind those of others."""
+        share, none: the job then gets a new place, behind those of others. Nor for less than an
+        eighth of the share: who is slow would otherwise be given accounts by twos and threes, and
+        each claim costs a transaction."""
         total = self._room.total - len(self.claim.accounts)
         share = self._room.share - self._held[row.tenant_id, row.directory]
+        if share < self._room.share // 8:
+            share = 0
         of_tenant = self._room.tenant_share - self._held_of[row.tenant_id]
         return max(0, min(SLICE, total, share, of_tenant))
 

@@ -22,6 +22,9 @@ from botrix.worker.stats import Stats
 
 _log = logging.getLogger(__name__)
 _LARGEST_FLUSH = 500
+_PACE = 0.03
+_MANY = 100
+"""Seconds between two flushes where less than so many results wait: each costs a transaction."""
 
 
 class Recorder:
@@ -46,6 +49,8 @@ class Recorder:
         self._waiting: deque[Result] = deque()
         self._arrived = asyncio.Event()
         self._batch: list[Result] = []
+        self._clock = asyncio.get_running_loop().time
+        self._flushed_at = 0.0
         self._published: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._published.set_result(None)
         self._idle = asyncio.Event()
@@ -65,6 +70,10 @@ class Recorder:
 
     async def tick(self) -> bool:
         await self._arrived.wait()
+        pause = self._flushed_at + _PACE - self._clock()
+        if pause > 0 and len(self._waiting) < _MANY:
+            await asyncio.sleep(pause)
+        self._flushed_at = self._clock()
         await self.flush()
         return True
 

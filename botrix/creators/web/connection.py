@@ -65,7 +65,8 @@ class Connection:
             await self._session.close()
 
     async def _read(self, said: aiohttp.ClientResponse) -> Answer:
-        after, how = retry_after(said.headers.get("Retry-After", "")), _answered(said.status)
+        asked = said.headers.get("Retry-After")
+        after, how = retry_after(asked) if asked else None, _answered(said.status)
         if said.status == 503 and (after or 0) > LONGEST_PATIENCE:
             how = Answered.MAINTENANCE
         text = bytearray()

@@ -71,8 +71,10 @@ class Http:
             answer = await self._authorized(
                 method, path, {**self._headers, **(headers or {})}, said
             )
-            refused = optional and answer.answered in _REFUSALS
-            call.ended(Answered.DONE if refused else answer.answered, answer.after, answer.shown())
+            if answer.answered is Answered.DONE or (optional and answer.answered in _REFUSALS):
+                call.ended(Answered.DONE, answer.after)
+            else:
+                call.ended(answer.answered, answer.after, answer.shown())
         return answer
 
     async def close(self) -> None:
