@@ -13,9 +13,11 @@ from typing import Any
 import aiohttp
 
 from benchmarks.ground import ground
+from tests.servers import ldap
 from tests.servers.scim import TOKEN, RealScim, ScimServer, SimulatedDirectory
 from tests.servers.system import until
 
+_PEER = Path(__file__).parent / "reference" / "ldap_peer.py"
 _FIXED = (1, 2, 4, 8, 16, 32)
 _AUTHORIZED = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/scim+json"}
 _BULK = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
@@ -114,6 +116,26 @@ async def botrix_scim(n: int, **settings: Any) -> float:
     async with scim_server() as server:
         config = {"url": server.url, "token_env": "BENCH_TOKEN", **settings}
         return await through(n, "scim", config, {"BENCH_TOKEN": TOKEN})
+
+
+async def bare_ldap(n: int, python: Path) -> float:
+    """Accounts a second by python-ldap, 64 under way on one connection; see the peer."""
+    with TemporaryDirectory(prefix="bx-bench-") as folder:
+        async with ldap.slapd(Path(folder)) as server:
+            process = await asyncio.create_subprocess_exec(
+                str(python), str(_PEER), server.url, ldap.ADMIN, ldap.PASSWORD, ldap.PEOPLE, str(n),
+                stdout=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            said, _ = await process.communicate()
+            return float(said)
+
+
+async def botrix_ldap(n: int) -> float:
+    """Passwords as the peer sends them: hashing each costs more than all the rest."""
+    with TemporaryDirectory(prefix="bx-bench-") as folder:
+        async with ldap.slapd(Path(folder)) as server:
+            config = server.settings(password_scheme="server")
+            return await through(n, "ldap", config, {})
 
 
 async def halved(n: int) -> tuple[float, float]:
