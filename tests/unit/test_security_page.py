@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-_TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+_TEST = re.compile(r"`((?:tests|botrix)/[\w/]+\.py)::(test_\w+)`")
 _REQUIREMENT = re.compile(r"API([1-9]|10)|V([1-9]|1[0-7])\.\d{1,2}\.\d{1,2}")
 
 

@@ -1,7 +1,4 @@
-"""A directory that is a folder with one JSON file for each account, named by the user name.
-
-The file system refuses a second file of a name, and shows a file only once it is whole.
-"""
+"""A folder with one JSON file for each account: the file system refuses a second of a name."""
 
 import asyncio
 import json
@@ -16,9 +13,7 @@ from botrix.creators.creator import Check, Sighting, Whose
 from botrix.errors import DirectoryError
 from botrix.model import Outcome, OutcomeKind
 
-SEALED = ()
-DEMANDS_A_CHANGE = False
-GATED = False
+SEALED, DEMANDS_A_CHANGE, GATED = (), False, False
 _hash = PasswordHasher().hash
 
 
@@ -29,17 +24,14 @@ async def open_creator(config, timeout, gate):
 
 
 class Folder:
-    kind = "folder"
-    unique_key = "username"
-    batch = 8
-    concurrency = 2
+    kind, unique_key, batch, concurrency = "folder", "username", 8, 2
 
     def __init__(self, path):
         self._path = path
 
     async def check(self):
         if not self._path.is_dir():
-            return Check(False, problem=f"there is no folder {self._path}; make it")
+            return Check(False, problem=f"there is no folder {self._path}; make it, 0700")
         return Check(True, ("refuses a second account of a name", "keeps groups"))
 
     async def find(self, wanted):
@@ -58,13 +50,12 @@ class Folder:
         return await self._change(entry_id, active=False)
 
     async def delete(self, entry_id):
-        return await asyncio.to_thread(_tried, (self._path / entry_id).unlink, entry_id)
+        return _tried(entry_id, (self._path / entry_id).unlink)
 
-    async def close(self):
-        """Nothing is kept open."""
+    async def close(self): ...
 
     def _find(self, one):
-        entry_id = _named(one)
+        entry_id = f"{quote(one.person.username.casefold(), safe='')}.json"
         try:
             tag = json.loads((self._path / entry_id).read_text())["tag"]
         except FileNotFoundError:
@@ -76,42 +67,29 @@ class Folder:
         return Sighting(Whose.OTHER_JOB if tag.startswith("botrix:") else Whose.FOREIGN, entry_id)
 
     def _create(self, one):
-        entry_id, person = _named(one), one.person
-        if len(entry_id) > 200:
-            return Outcome(OutcomeKind.REJECTED, reason="rejected", detail="the name is too long")
+        entry_id = f"{quote(one.person.username.casefold(), safe='')}.json"
         if not self._path.is_dir():
             return Outcome(OutcomeKind.RETRY, reason="directory away", counted=False)
-        kept = {"tag": one.tag, "username": person.username, "email": person.email, "active": True}
-        kept |= {"groups": list(person.groups), "hash": _hash(one.password)}
-        return _tried(lambda: self._write(entry_id, kept, os.link), entry_id)
+        kept = {"tag": one.tag, "username": one.person.username, "hash": _hash(one.password)}
+        return _tried(entry_id, self._write, entry_id, kept, os.link)
 
     async def _change(self, entry_id, **new):
-        def step():
-            kept = json.loads((self._path / entry_id).read_text())
-            self._write(entry_id, kept | new, os.replace)
+        return await asyncio.to_thread(_tried, entry_id, self._write, entry_id, new, os.replace)
 
-        return await asyncio.to_thread(_tried, step, entry_id)
-
-    def _write(self, entry_id, kept, into):
+    def _write(self, entry_id, new, into):
+        old = json.loads((self._path / entry_id).read_text()) if into is os.replace else {}
         whole = self._path / f".{secrets.token_hex(8)}"
-        with open(whole, "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-            file.write(json.dumps(kept))
-            file.flush()
-            os.fsync(file.fileno())
+        whole.write_text(json.dumps(old | new))
         try:
-            into(whole, self._path / entry_id)  # link fails where the name is taken
+            into(whole, self._path / entry_id)  # a link fails where the name is taken
         finally:
             whole.unlink(missing_ok=True)
 
 
-def _named(one):
-    return f"{quote(one.person.username.casefold(), safe='')}.json"
-
-
-def _tried(step, entry_id):
+def _tried(entry_id, step, *arguments):
     """No verb raises for what its directory says; what cannot be told is unknown."""
     try:
-        step()
+        step(*arguments)
     except FileExistsError:
         return Outcome(OutcomeKind.CONFLICT, reason="name taken")
     except FileNotFoundError:
