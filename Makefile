@@ -37,9 +37,11 @@ test-deploy: .venv/ready ## Images, compose and units, on a Docker engine (one i
 storm: .venv/ready ## Faults for as long as BUDGET says (1h); goes on where it was ended
 	@$(BIN)/python -m tests.faults.long --budget $(or $(BUDGET),1h) --seed $(or $(SEED),1)
 
-.bench-venv/ready: benchmarks/requirements.txt
+.bench-venv/ready: benchmarks/requirements.txt benchmarks/requirements-ldap.txt
 	@$(PYTHON) -m venv .bench-venv
 	@.bench-venv/bin/python -m pip install -q --disable-pip-version-check -r benchmarks/requirements.txt
+	@.bench-venv/bin/python -m pip install -q --disable-pip-version-check -r benchmarks/requirements-ldap.txt \
+	  || echo "without python-ldap (it needs libldap2-dev, libsasl2-dev and gcc) slapd is not measured"
 	@touch .bench-venv/ready
 
 bench: .venv/ready .bench-venv/ready ## Measure, beside a named reference (about ten minutes)

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import measures
+from benchmarks import directories, measures
 from tests.servers.postgres import PostgresServer, postgres_server
 
 Figures = dict[str, float]
@@ -53,12 +53,22 @@ async def _round(postgres: PostgresServer, only: str) -> Figures:
         "neighbour sqlite": lambda: measures.neighbour(None, 0.0),
         "neighbour postgres": lambda: measures.neighbour(postgres, 0.0),
         "neighbour of a slow one sqlite": lambda: measures.neighbour(None, 0.05),
+        "scim loop": lambda: directories.best_bare_scim(3000),
+        "scim one": lambda: directories.botrix_scim(3000, bulk=False),
+        "scim sequential": lambda: directories.sequential_scim(3000),
+        "scim bulk loop": lambda: directories.bulk_scim(6000),
+        "scim bulk": lambda: directories.botrix_scim(6000),
+        "slapd loop": lambda: directories.bare_ldap(20_000, measures.peer_python()),
+        "slapd": lambda: directories.botrix_ldap(20_000),
+        "keycloak loop": lambda: directories.best_bare_keycloak(1000),
+        "keycloak": lambda: directories.botrix_keycloak(2000),
+        "halved": lambda: directories.halved(1000),
         "slow one": lambda: measures.slow_directory(postgres, 1),
         "slow four": lambda: measures.slow_directory(postgres, 4),
     }
     figures: Figures = {}
     for name, step in steps.items():
-        if only not in name:
+        if only not in name or (name.startswith("slapd") and not directories.has_python_ldap()):
             continue
         print(f"  {name} ...", end="", file=sys.stderr, flush=True)
         got = await step()
@@ -111,6 +121,34 @@ def _lines(m: Figures) -> list[Line]:
             "x",
             10,
             False,
+        ),
+        lambda: Line(
+            "into scim2-server: of a bare loop",
+            ratio("scim one 0", "scim loop 0"),
+            "x",
+            0.95,
+        ),
+        lambda: Line(
+            "  … by Bulk: of the sequential loop", ratio("scim bulk 0", "scim sequential 0"), "x", 3
+        ),
+        lambda: Line(
+            "  … by Bulk: of the barest loop of Bulks",
+            ratio("scim bulk 0", "scim bulk loop 0"),
+            "x",
+            0.8,
+        ),
+        lambda: Line("into slapd: of python-ldap", ratio("slapd 0", "slapd loop 0"), "x", 0.9),
+        lambda: Line(
+            "into Keycloak: of a bare loop",
+            ratio("keycloak 0", "keycloak loop 0"),
+            "x",
+            0.95,
+        ),
+        lambda: Line(
+            "a directory half as fast: of the best",
+            ratio("halved 0", "halved 1"),
+            "x",
+            0.9,
         ),
         lambda: Line(
             "four workers, 50 ms an account: of one", ratio("slow four 0", "slow one 0"), "x", 3.6

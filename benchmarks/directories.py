@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,7 +16,11 @@ from typing import Any
 import aiohttp
 
 from benchmarks.ground import ground
-from tests.servers import ldap
+from benchmarks.measures import peer_python
+from botrix.creators.creator import Wanted
+from botrix.creators.keycloak import users
+from botrix.model import Person
+from tests.servers import keycloak, ldap
 from tests.servers.scim import TOKEN, RealScim, ScimServer, SimulatedDirectory
 from tests.servers.system import until
 
@@ -118,6 +125,11 @@ async def botrix_scim(n: int, **settings: Any) -> float:
         return await through(n, "scim", config, {"BENCH_TOKEN": TOKEN})
 
 
+def has_python_ldap() -> bool:
+    """Which has to be built; see the Makefile."""
+    return any(peer_python().parents[1].glob("lib/python*/site-packages/ldap"))
+
+
 async def bare_ldap(n: int, python: Path) -> float:
     """Accounts a second by python-ldap, 64 under way on one connection; see the peer."""
     with TemporaryDirectory(prefix="bx-bench-") as folder:
@@ -160,3 +172,74 @@ async def halved(n: int) -> tuple[float, float]:
         done, began = await place.created(), time.perf_counter()
         await place.drained(1)
         return (2 * n - done) / (time.perf_counter() - began), best
+
+
+async def bulk_scim(n: int) -> float:
+    """Accounts a second of the barest loop that sends Bulks of 200, one after another: what the
+    server can take at most, whoever asks."""
+    async with (
+        scim_server() as server,
+        aiohttp.ClientSession(headers=_AUTHORIZED) as session,
+    ):
+
+        async def call(number: int) -> None:
+            operations = [
+                {"method": "POST", "path": "/Users", "bulkId": str(k), "data": scim_body(k)}
+                for k in range(number * 200, number * 200 + 200)
+            ]
+            body = {"schemas": [_BULK], "Operations": operations}
+            async with session.post(f"{server.url}/Bulk", json=body) as answer:
+                await answer.read()
+                assert answer.status == 200, answer.status
+
+        return await loop(n // 200, 1, call) * 200
+
+
+@cache
+def _keycloak() -> keycloak.Keycloak:
+    """Started once, for it takes long; ended with this process."""
+    stack = ExitStack()
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="bx-bench-")))
+    server = stack.enter_context(keycloak.keycloak(folder))
+    atexit.register(stack.close)
+    return server
+
+
+def _realm() -> keycloak.Realm:
+    return keycloak.Realm(_keycloak(), f"bench-{secrets.token_hex(4)}")
+
+
+async def bare_keycloak(n: int, at_once: int) -> float:
+    """Accounts a second, one request each. The realm hashes passwords as those of the tests do."""
+    realm = await asyncio.to_thread(_realm)
+    form = dict(zip(("client_id", "client_secret"), keycloak.CLIENT, strict=True))
+    said = realm.server.token(realm.name, grant_type="client_credentials", **form)
+    path = f"{realm.server.url}/admin/realms/{realm.name}/users"
+    headers = {"Authorization": f"Bearer {said.body['access_token']}"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+
+        async def call(number: int) -> None:
+            name = f"user-{number}"
+            person = Person(name, f"{name}@x.example", "Given", "Family", "Given Family")
+            wanted = Wanted(f"botrix:bench:{number}", person, "Pass-w0rd-of-the-benchmark")
+            body = users.body(wanted, "botrix_tag", [])
+            async with session.post(path, json=body) as answer:
+                await answer.read()
+                assert answer.status == 201, answer.status
+
+        rate = await loop(n, at_once, call)
+    realm.remove()
+    return rate
+
+
+async def best_bare_keycloak(n: int) -> tuple[float, float]:
+    """The best of the fixed numbers of calls at once; and which."""
+    return max([(await bare_keycloak(n, k), float(k)) for k in (2, 4, 8, 16)])
+
+
+async def botrix_keycloak(n: int) -> float:
+    with TemporaryDirectory(prefix="bx-bench-") as folder:
+        realm = await asyncio.to_thread(_realm)
+        rate = await through(n, "keycloak", realm.settings(Path(folder)), {})
+        realm.remove()
+        return rate
