@@ -155,7 +155,8 @@ class Happening(StrEnum):
 
     leased: once more, after the first lease. lost, freed: the lease ended with its session, which
     was declared lost or ended by itself. refused: a result of a lease that was no longer held.
-    put back: the line had lost the job. landed late, removed: found by the reconciler.
+    put back: the line had lost the job. held, goes on: its directory was paused, and is used again.
+    landed late, removed: found by the reconciler.
     """
 
     LEASED = "leased"
@@ -164,6 +165,8 @@ class Happening(StrEnum):
     REFUSED = "refused"
     RENAMED = "renamed"
     PUT_BACK = "put back"
+    HELD = "held"
+    RELEASED = "goes on"
     CANCEL = "cancel asked"
     RETRY = "retry asked"
     LANDED = "landed late"

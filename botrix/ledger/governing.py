@@ -24,6 +24,8 @@ PRESENT = 3.0
 PROBING = 60.0
 """Seconds that a probe may take before another worker probes too."""
 _TURN = 2.0
+PAUSED = "its directory is paused; see: botrix directory show"
+"""What the history of a held job says."""
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from botrix.ledger.governing import (
+    PAUSED,
     PRESENT,
     PROBING,
     Allowance,
@@ -22,8 +23,10 @@ from botrix.ledger.governing import (
 from botrix.ledger.governing import (
     probed as after_probe,
 )
+from botrix.ledger.notes import Note
+from botrix.ledger.postgres_history import note
 from botrix.ledger.postgres_rows import NOW, Db
-from botrix.model import DirectoryStatus
+from botrix.model import DirectoryStatus, Happening
 
 _ENTER = """
 INSERT INTO throttles (tenant_id, name, status, probe_at, state) VALUES ($1, $2, 'working', 0, '{}')
@@ -61,9 +64,13 @@ RELEASE = f"""
 UPDATE jobs j SET held = false, due_at = coalesce(j.due_at, {NOW})
 FROM (SELECT id FROM jobs WHERE tenant_id = $1 AND directory = $2 AND held
       ORDER BY created_at LIMIT $3 FOR UPDATE SKIP LOCKED) h
-WHERE j.id = h.id
+WHERE j.id = h.id RETURNING j.id
 """
 _RELEASED = "UPDATE throttles SET holding = false WHERE tenant_id = $1 AND name = $2"
+_NOT_HELD = """
+SELECT j.id FROM unnest($1::text[]) u (id),
+LATERAL (SELECT j.id FROM jobs j WHERE j.id = u.id AND NOT j.held) j
+"""
 _HOLD = """
 UPDATE jobs j SET place = NULL, due_at = NULL, held = true
 FROM (SELECT id FROM unnest($1::text[]) u (id) ORDER BY id) u WHERE j.id = u.id
@@ -109,10 +116,11 @@ async def release(db: Db, limit: int) -> bool:
     for one in await db.fetch(_HOLDING):
         key = (one["tenant_id"], one["name"])
         most = 1 if one["status"] == DirectoryStatus.TRYING else limit
-        released = int((await db.execute(RELEASE, *key, most)).split()[-1])
-        if released < most:
+        released = [row["id"] for row in await db.fetch(RELEASE, *key, most)]
+        await note(db, [Note(job, None, Happening.RELEASED) for job in released])
+        if len(released) < most:
             await db.execute(_RELEASED, *key)
-        more = more or (released == most == limit)
+        more = more or (len(released) == most == limit)
     return more
 
 
@@ -121,7 +129,10 @@ async def hold(db: Db, jobs: Sequence[tuple[str, str, str]]) -> None:
     place."""
     if not jobs:
         return
-    await db.execute(_HOLD, [job for job, _, _ in jobs])
+    held = [job for job, _, _ in jobs]
+    fresh = await db.fetch(_NOT_HELD, held)
+    await note(db, [Note(row["id"], None, Happening.HELD, detail=PAUSED) for row in fresh])
+    await db.execute(_HOLD, held)
     for tenant, name in sorted({(tenant, name) for _, tenant, name in jobs}):
         await db.execute(_NOTE_HELD, tenant, name)
 

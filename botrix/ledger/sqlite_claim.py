@@ -87,7 +87,7 @@ def claim(
         else:
             slices.rule(one, row, _due(db, row, slices.room_for(row), now))
     _write(db, session, slices, now)
-    hold(db, slices.held)
+    hold(db, slices.held, now)
     return slices.placed(_move(db, slices.moves, now))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from botrix.ledger.governing import (
+    PAUSED,
     PRESENT,
     PROBING,
     Allowance,
@@ -22,7 +23,9 @@ from botrix.ledger.governing import (
 from botrix.ledger.governing import (
     probed as after_probe,
 )
-from botrix.model import DirectoryStatus
+from botrix.ledger.notes import Note
+from botrix.ledger.sqlite_history import note
+from botrix.model import DirectoryStatus, Happening
 
 _ROW = "SELECT state FROM throttles WHERE tenant_id = ? AND name = ?"
 _SAVE = (
@@ -43,6 +46,7 @@ _HOLDING = "SELECT tenant_id, name, status FROM throttles WHERE holding AND stat
 _HELD = (
     "SELECT id FROM jobs WHERE tenant_id = ? AND directory = ? AND held ORDER BY created_at LIMIT ?"
 )
+_NOT_HELD = "SELECT 1 FROM jobs WHERE id = ? AND NOT held"
 _RELEASE = "UPDATE jobs SET held = 0, due_at = coalesce(due_at, ?) WHERE id = ?"
 
 
@@ -101,6 +105,7 @@ def release(db: sqlite3.Connection, limit: int, now: float) -> bool:
         most = 1 if status == DirectoryStatus.TRYING else limit
         jobs = [row[0] for row in db.execute(_HELD, (tenant, name, most))]
         db.executemany(_RELEASE, [(now, job) for job in jobs])
+        note(db, [Note(job, None, Happening.RELEASED) for job in jobs], now)
         if len(jobs) < most:
             db.execute(
                 "UPDATE throttles SET holding = 0 WHERE tenant_id = ? AND name = ?", (tenant, name)
@@ -109,8 +114,10 @@ def release(db: sqlite3.Connection, limit: int, now: float) -> bool:
     return more
 
 
-def hold(db: sqlite3.Connection, jobs: Sequence[tuple[str, str, str]]) -> None:
+def hold(db: sqlite3.Connection, jobs: Sequence[tuple[str, str, str]], now: float) -> None:
     """(id, tenant, directory) of jobs whose directory is paused: they lose their place."""
+    fresh = [job for job, _, _ in jobs if db.execute(_NOT_HELD, (job,)).fetchone()]
+    note(db, [Note(job, None, Happening.HELD, detail=PAUSED) for job in fresh], now)
     db.executemany(
         "UPDATE jobs SET place = NULL, due_at = NULL, held = 1 WHERE id = ?",
         [(job,) for job, _, _ in jobs],

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from botrix.breaker import Window
+from botrix.ledger.engine import create_engine
 from botrix.ledger.governing import Report
 from botrix.ledger.ledger import Asked, Ledger, Room, Submission
+from botrix.ledger.queries import Queries
 from botrix.model import DirectoryStatus, NewJob
 from botrix.services import open_ledger
 from botrix.throttle import Observed
@@ -96,6 +98,22 @@ async def test_a_job_of_a_paused_directory_is_held_and_goes_on(ledger: Ledger) -
     claim = await ledger.claim("s1", [Asked(p.id, p.place) for p in placed], Room(99), plan)
     assert len(claim.accounts) == 6
     assert {account.attempt for account in claim.accounts} == {1}
+
+
+async def test_the_history_of_a_held_job_tells_it_once(ledger: Ledger, url: str) -> None:
+    (asked,) = await submitted(ledger, "a")
+    await paused(ledger)
+    await ledger.claim("s1", [asked], Room(99), plan)
+    await ledger.claim("s1", [asked], Room(99), plan)
+    await ledger.probed(*KEY, "", DAY)
+    while not (await ledger.due(10)).placed:
+        await ledger.release(10)
+    queries = Queries(create_engine(url))
+    try:
+        told = await queries.history("default", "a", None, 0, 10)
+    finally:
+        await queries.close()
+    assert [row["what"] for row in told] == ["held", "goes on"]
 
 
 async def test_one_worker_probes_at_a_time(ledger: Ledger) -> None:

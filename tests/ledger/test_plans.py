@@ -140,7 +140,7 @@ def _every_verb_on_sqlite(db: sqlite3.Connection) -> None:
     sqlite_dispatch.due(db, 500, now)
     key = ("default", "local")
     sqlite_governing.govern(db, "s3", [_FAILING], now)
-    sqlite_governing.hold(db, [(f"j{n}", *key) for n in range(100, 200)])
+    sqlite_governing.hold(db, [(f"j{n}", *key) for n in range(100, 200)], now)
     assert sqlite_governing.any_probe_due(db, now + 9)
     assert sqlite_governing.due_probe(db, now + 9) == key
     sqlite_governing.probed(db, *key, "", 60.0, now + 9)
