@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,7 +70,8 @@ def kept_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """One for many tests, since it takes seconds to start: clear it first."""
     hub = Hub(tmp_path_factory.mktemp("hub"))
     try:
-        asyncio.run(hub.start())
+        with ThreadPoolExecutor(1) as thread:  # the fixture that asks for it may have a loop
+            thread.submit(asyncio.run, hub.start()).result()
         yield hub
     finally:
         hub.stop()
