@@ -106,6 +106,7 @@ async def open_creator(
     sealed = [name for name, value in config.items() if isinstance(value, Secret)]
     _check_sealed(kind, module.SEALED, sealed)
     gate = gate or Gate()
+    gate.gated = module.GATED
     if module.GATED:
         limits = read_limits(config)
         gate.rate, gate.most, gate.governed = limits.rate, limits.most, True

@@ -64,6 +64,11 @@ class Tally:
     fatal: Answered | None = None
     failed: int = 0
 
+    @property
+    def tells(self) -> bool:
+        """Whether there is anything in it."""
+        return bool(self.answers or self.changes or self.fatal)
+
     def of(self, *kinds: Answered) -> int:
         return sum(self.answers.get(kind, 0) for kind in kinds)
 
@@ -109,7 +114,8 @@ class Gate:
     """limit: calls at once of this process; rate: operations a second, of all the workers that
     share it (`sharers`), or None; most: calls at once that the operator allows them. alarm: set
     where the tally should be looked at before its time. counts: whether what fails uses up a try;
-    None where that is as the outcome says. clock: in seconds, as that of the loop."""
+    None where that is as the outcome says. governed: a limit is to be found; gated: requests come
+    through here. clock: in seconds, as that of the loop."""
 
     def __init__(
         self,
@@ -123,6 +129,7 @@ class Gate:
         self.most = MOST
         self.sharers = 1
         self.governed = False
+        self.gated = True
         self.counts: bool | None = None
         self.tally = Tally()
         self.alarm = alarm or asyncio.Event()
@@ -189,6 +196,11 @@ class Gate:
         self.governed = True
         self.tally.fatal, self.tally.problem = Answered.SETTINGS, problem
         self.alarm.set()
+
+    def did(self, changes: int) -> None:
+        """Of a kind whose requests do not come through here."""
+        if self.governed and not self.gated:
+            self.tally.changes += changes
 
     async def enter(self, operations: int) -> tuple[str, float | None]:
         """Why the call must not be made and for how many seconds, or "" once there is room."""

@@ -260,7 +260,8 @@ class Desk:
 
     def _may_begin(self, key: _Key, gate: Gate) -> bool:
         """No more hands than the gate lets calls through, and one that prepares the next."""
-        allowed = not gate.governed or (gate.limit > 0 and self._at_work[key] <= gate.limit)
+        governed = gate.governed and gate.gated
+        allowed = not governed or (gate.limit > 0 and self._at_work[key] <= gate.limit)
         return allowed and not self._must_wait() and bool(self._queues[key])
 
     def _must_wait(self) -> bool:
@@ -279,6 +280,7 @@ class Desk:
             outcomes = [Outcome(OutcomeKind.UNKNOWN, reason="error", detail=str(error))] * len(
                 batch
             )
+        gate.did(sum(outcome.kind is OutcomeKind.CREATED for outcome in outcomes))
         self._finish(begun, batch, outcomes, gate.counts)
 
     async def _under_new_names(

@@ -67,14 +67,13 @@ class Governor:
         alarm.clear()
 
     def _uses(self, key: _Key, gate: Gate) -> bool:
-        """Also where it has just stopped, so that its share goes to others; and where it is shut,
-        until it is opened."""
+        """Also where it has just stopped, so that its share goes to others and what it saw is told;
+        and where it is shut, until it is opened."""
         if not gate.governed:
             return False
-        wants = gate.under_way or gate.waiting or self._desk.held_of(key) or gate.is_shut
-        if wants:
+        if gate.under_way or gate.waiting or self._desk.held_of(key) or gate.is_shut:
             self._users.add(key)
-        return bool(wants) or key in self._users
+        return key in self._users or gate.tally.tells
 
     def _report(self, key: _Key, gate: Gate) -> Report:
         demand = max(gate.under_way + gate.waiting, self._desk.held_of(key))

@@ -229,3 +229,14 @@ async def test_it_is_shown_at_a_terminal(
         shown.append((await process.communicate())[0].decode())
     assert shown[0].startswith("idp is working\n")
     assert json.loads(shown[1])["limit_reason"] == "it was not used yet"
+
+
+async def test_a_kind_without_requests_may_be_mended_too(system: System) -> None:
+    system.add_directory("idp", bogus=1)
+    await system.worker()
+    jobs = [await system.generate(20, directory="idp") for _ in range(8)]
+    assert "bogus" in (await status(system, "paused"))["reason"]
+    system.rows("UPDATE directories SET config = '{}' WHERE name = 'idp' RETURNING name")
+    for job in jobs:
+        assert (await system.final(job, 30))["status"] == "completed"
+    await status(system, "working")
