@@ -59,7 +59,7 @@ async def ledgers_clock_jumps(world: World) -> float:
     """F15. Forward while retries are pending: seconds until all of them are made. Back while work
     goes on: nobody is declared lost, and the work is done."""
     forward = world.rng.choice((_MINUTES, _DAY))
-    await world.directory.misbehave(delay=0.01, rules=[{"do": "503"}])
+    await world.directory.misbehave(delay=0.01, rules=[{"do": "500"}])
     job = await world.insist(_PENDING)
     await until(_waits(world, job), 30, f"all accounts of {job} wait for a retry")
     await world.directory.misbehave(delay=0.01)
