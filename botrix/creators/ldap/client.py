@@ -90,6 +90,11 @@ class Client:
         for connection in idle:
             connection.end()
         await self._resolver.close()
+        await asyncio.sleep(0)
+        for connection in idle:
+            connection.close()  # without waiting until its server has said goodbye, too
+        for _ in range(3):  # in which the loop really ends what was aborted, TLS and below it
+            await asyncio.sleep(0)
 
     async def _connection(self) -> Connection:
         while self._idle:

@@ -90,11 +90,9 @@ class Connection(asyncio.Protocol):
             transport.abort()
 
     def end(self) -> None:
-        """In peace; the server is told, and not waited for."""
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            transport.write(messages.unbind().numbered(self._next))
-            transport.close()
+        """Tells the server, before `close`."""
+        if self._transport is not None:
+            self._transport.write(messages.unbind().numbered(self._next))
 
     async def secure(self, context: ssl.SSLContext, host: str) -> None:
         """By StartTLS (RFC 4511, 4.14). What came behind the answer was sent in the clear, maybe
