@@ -17,7 +17,19 @@ from dataclasses import asdict, dataclass
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import directories, measures
+from benchmarks import (
+    dashboard,
+    directories,
+    limits,
+    listeners,
+    lists,
+    measures,
+    plans,
+    scale,
+    submitting,
+)  # fmt: skip
+from benchmarks.peers import command
+from benchmarks.peers.peer import peers
 from tests.servers.postgres import PostgresServer, postgres_server
 
 Figures = dict[str, float]
@@ -40,7 +52,7 @@ class Line:
 
 async def _round(postgres: PostgresServer, only: str) -> Figures:
     steps: dict[str, Callable[[], Awaitable[object]]] = {
-        "drain dramatiq": lambda: measures.dramatiq(measures.peer_python()),
+        "drain dramatiq": measures.dramatiq,
         "drain sqlite": lambda: measures.drain(None),
         "drain postgres": lambda: measures.drain(postgres),
         "big sqlite": lambda: measures.big_jobs(None),
@@ -58,17 +70,30 @@ async def _round(postgres: PostgresServer, only: str) -> Figures:
         "scim sequential": lambda: directories.sequential_scim(3000),
         "scim bulk loop": lambda: directories.bulk_scim(6000),
         "scim bulk": lambda: directories.botrix_scim(6000),
-        "slapd loop": lambda: directories.bare_ldap(20_000, measures.peer_python()),
-        "slapd": lambda: directories.botrix_ldap(20_000),
-        "keycloak loop": lambda: directories.best_bare_keycloak(1000),
-        "keycloak": lambda: directories.botrix_keycloak(2000),
+        "slapd loop": lambda: directories.bare_ldap(100_000),
+        "slapd": lambda: directories.botrix_ldap(100_000),
+        "keycloak loop": lambda: directories.best_bare_keycloak(10_000),
+        "keycloak": lambda: directories.botrix_keycloak(10_000),
+        "events none": lambda: listeners.drained(0, kept=False),
+        "events 200": lambda: listeners.drained(200),
+        "events page": lambda: listeners.drained(200, page=True),
         "halved": lambda: directories.halved(1000),
+        "plan": plans.planned,
+        "plan lookups": plans.looked_up,
+        "plan scim": lambda: plans.planned_scim(20_000),
+        "plan scim lookups": lambda: plans.looked_up_scim(4000),
+        "plan slapd": lambda: plans.planned_slapd(100_000),
+        "plan slapd lookups": lambda: plans.looked_up_slapd(20_000),
+        "submit bulk sqlite": lambda: submitting.bulk(None),
+        "submit bulk postgres": lambda: submitting.bulk(postgres),
+        "submit single sqlite": lambda: submitting.single(None),
+        "submit single postgres": lambda: submitting.single(postgres),
         "slow one": lambda: measures.slow_directory(postgres, 1),
         "slow four": lambda: measures.slow_directory(postgres, 4),
     }
     figures: Figures = {}
     for name, step in steps.items():
-        if only not in name or (name.startswith("slapd") and not directories.has_python_ldap()):
+        if only not in name or _left_out(name, only):
             continue
         print(f"  {name} ...", end="", file=sys.stderr, flush=True)
         got = await step()
@@ -76,6 +101,15 @@ async def _round(postgres: PostgresServer, only: str) -> Figures:
         figures |= {f"{name} {n}": float(value) for n, value in enumerate(values)}
         print(" ", ", ".join(f"{value:,.1f}" for value in values), file=sys.stderr)
     return figures
+
+
+def _left_out(name: str, only: str) -> bool:
+    """What cannot be had here, or takes minutes and was not asked for."""
+    if name.startswith("slapd"):
+        return not directories.has_python_ldap()
+    if name == "drain dramatiq":
+        return not peers()["dramatiq"].is_there
+    return name.startswith("plan") and "plan" not in only
 
 
 def _lines(m: Figures) -> list[Line]:
@@ -145,14 +179,46 @@ def _lines(m: Figures) -> list[Line]:
             0.95,
         ),
         lambda: Line(
+            "events, 200 who listen: of none kept",
+            ratio("events 200 0", "events none 0"),
+            "x",
+            0.95,
+        ),
+        lambda: Line(
+            "  … and the dashboard open here",
+            ratio("events page 0", "events none 0"),
+            "x",
+            0.95,
+        ),
+        lambda: Line(
             "a directory half as fast: of the best",
             ratio("halved 0", "halved 1"),
             "x",
             0.9,
         ),
         lambda: Line(
+            "plan of a roster, local: of the look-ups", ratio("plan 0", "plan lookups 0"), "x", 0.5
+        ),
+        lambda: Line(
+            "  … into scim2-server", ratio("plan scim 0", "plan scim lookups 0"), "x", 0.5
+        ),
+        lambda: Line("  … into slapd", ratio("plan slapd 0", "plan slapd lookups 0"), "x", 0.5),
+        lambda: Line("memory of the API, importing it", m["plan 2"], "MB", 150, False),
+        lambda: Line(
             "four workers, 50 ms an account: of one", ratio("slow four 0", "slow one 0"), "x", 3.6
         ),
+        lambda: Line("submitted at once, SQLite", m["submit bulk sqlite 0"], "jobs/s", 15_500),
+        lambda: Line(
+            "submitted at once, PostgreSQL", m["submit bulk postgres 0"], "jobs/s", 31_000
+        ),
+        lambda: Line(
+            "one a request, SQLite: of an empty route", m["submit single sqlite 0"], "x", 0.7
+        ),
+        lambda: Line("  … p99, 32 connections", m["submit single sqlite 3"], "ms", 25, False),
+        lambda: Line(
+            "one a request, PostgreSQL: of an empty route", m["submit single postgres 0"], "x", 0.7
+        ),
+        lambda: Line("  … p99, 32 connections", m["submit single postgres 3"], "ms", 25, False),
     ]
     lines = []
     for make in wanted:
@@ -181,11 +247,24 @@ def _print(lines: list[Line], medians: Figures, runs: int) -> None:
 
 def main() -> int:
     """Status 0 where all ran; a missed bar is shown, and no failure."""
+    if sys.argv[1:2] == ["peers"]:
+        return command.main(sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", default="", help="measurements whose name holds this text")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument(
+        "--jobs", type=int, default=1_000_000, help="in the ledger, for `lists`, `dashboard`"
+    )
     given = parser.parse_args()
+    if given.only.startswith("lists"):  # takes a quarter of an hour and 20 GB: only when asked for
+        return lists.main(given.jobs, given.only, given.json)
+    if given.only.startswith("scale"):
+        return scale.main(given.jobs, given.runs, given.only, given.json)
+    if given.only == "dashboard":
+        return dashboard.main(given.jobs, given.json)
+    if given.only == "limits":
+        return limits.main(given.runs, given.json)
     seen: dict[str, list[float]] = defaultdict(list)
     with postgres_server(durable=True) as postgres:
         for run in range(given.runs):

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 
 from benchmarks.ground import ground
-from benchmarks.measures import peer_python
+from benchmarks.peers.peer import ENVIRONMENTS, PROGRAMS
 from botrix.creators.creator import Wanted
 from botrix.creators.keycloak import users
 from botrix.model import Person
@@ -24,7 +24,7 @@ from tests.servers import keycloak, ldap
 from tests.servers.scim import TOKEN, RealScim, ScimServer, SimulatedDirectory
 from tests.servers.system import until
 
-_PEER = Path(__file__).parent / "reference" / "ldap_peer.py"
+_PYTHON_LDAP = ENVIRONMENTS / "ldap"
 _FIXED = (1, 2, 4, 8, 16, 32)
 _AUTHORIZED = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/scim+json"}
 _BULK = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
@@ -127,15 +127,16 @@ async def botrix_scim(n: int, **settings: Any) -> float:
 
 def has_python_ldap() -> bool:
     """Which has to be built; see the Makefile."""
-    return any(peer_python().parents[1].glob("lib/python*/site-packages/ldap"))
+    return any(_PYTHON_LDAP.glob("lib/python*/site-packages/ldap"))
 
 
-async def bare_ldap(n: int, python: Path) -> float:
+async def bare_ldap(n: int) -> float:
     """Accounts a second by python-ldap, 64 under way on one connection; see the peer."""
     with TemporaryDirectory(prefix="bx-bench-") as folder:
         async with ldap.slapd(Path(folder)) as server:
             process = await asyncio.create_subprocess_exec(
-                str(python), str(_PEER), server.url, ldap.ADMIN, ldap.PASSWORD, ldap.PEOPLE, str(n),
+                str(_PYTHON_LDAP / "bin" / "python"), str(PROGRAMS / "ldap_peer.py"),
+                server.url, ldap.ADMIN, ldap.PASSWORD, ldap.PEOPLE, str(n),
                 stdout=asyncio.subprocess.PIPE,
             )  # fmt: skip
             said, _ = await process.communicate()
@@ -233,8 +234,9 @@ async def bare_keycloak(n: int, at_once: int) -> float:
 
 
 async def best_bare_keycloak(n: int) -> tuple[float, float]:
-    """The best of the fixed numbers of calls at once; and which."""
-    return max([(await bare_keycloak(n, k), float(k)) for k in (2, 4, 8, 16)])
+    """The best of the fixed numbers of calls at once, tried with a tenth; and which."""
+    _, best = max([(await bare_keycloak(n // 10, k), k) for k in (4, 8, 16)])
+    return await bare_keycloak(n, best), float(best)
 
 
 async def botrix_keycloak(n: int) -> float:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import sqlite3
 import statistics
-import sys
 import time
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 import psutil
 
 from benchmarks.ground import Ground, checkpointed, ground
+from benchmarks.peers.measuring import Size, drained
+from benchmarks.peers.peer import peers
 from botrix.creators.simulated import SimulatedCreator
 from botrix.ledger.ledger import Submission
 from botrix.line.line import Placing
@@ -29,7 +28,6 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.system import until
 
 JOBS = 20_000
-_PEER = Path(__file__).parent / "reference" / "dramatiq_peer.py"
 
 
 async def drain(postgres: PostgresServer | None) -> float:
@@ -43,33 +41,9 @@ async def drain(postgres: PostgresServer | None) -> float:
         return JOBS / await place.drained(JOBS)
 
 
-async def dramatiq(python: Path) -> float:
-    """Messages a second: 1 process, 4 threads, prefetch 100, an actor that does nothing."""
-    async with ground() as place:
-        result = place.settings.data / "dramatiq.txt"
-        env = {
-            **os.environ,
-            "BENCH_SOCKET": str(place.socket),
-            "BENCH_COUNT": str(JOBS),
-            "BENCH_RESULT": str(result),
-            "dramatiq_queue_prefetch": "100",
-        }
-        fill = await asyncio.create_subprocess_exec(str(python), str(_PEER), env=env)
-        if await fill.wait():
-            raise RuntimeError("the reference could not be filled")
-        command = ("-m", "dramatiq", _PEER.stem, "-p", "1", "-t", "4")
-        worker = await asyncio.create_subprocess_exec(
-            str(python), *command, env=env, cwd=_PEER.parent, stderr=asyncio.subprocess.DEVNULL
-        )
-        try:
-            for _ in range(1200):
-                if result.exists():
-                    return float(result.read_text())
-                await asyncio.sleep(0.1)
-            raise RuntimeError("the reference did not end")
-        finally:
-            worker.terminate()
-            await worker.wait()
+async def dramatiq() -> float:
+    """Messages a second, measured as all peers are."""
+    return (await drained(peers()["dramatiq"], None, Size(jobs=JOBS)))["drain"]
 
 
 async def big_jobs(postgres: PostgresServer | None) -> float:
@@ -253,11 +227,3 @@ async def _tens(postgres: PostgresServer | None, delay: float, waiting: int) -> 
         if len(tens) < 3:
             raise RuntimeError("the other's jobs ended too early; let more of them wait")
         return statistics.median(tens)
-
-
-def peer_python() -> Path:
-    """The reference's own environment; made by `make bench`."""
-    python = Path(os.environ.get("BENCH_PEER", ".bench-venv/bin/python")).absolute()
-    if not python.exists():
-        sys.exit(f"there is no {python}; run: make bench")
-    return python

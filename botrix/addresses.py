@@ -49,6 +49,7 @@ _CARRIED = tuple(IPv6Network(text) for text in ("::/96", "::ffff:0:0:0/96", "64:
 _WIDEST = {4: 8, 6: 7}
 
 _URL = re.compile(r"(https?)://([^/?#]+)([/?][^#]*)?", re.IGNORECASE)
+_AUTHORITY = re.compile(r"[a-z]+://([^/?#]*?)(?::[0-9]*)?(?:[/?#]|$)")
 _BRACKETS = re.compile(r"\[([0-9a-f:.]+)\](?::([0-9]{1,5}))?")
 _PLAIN = re.compile(r"([^:\[\]]+)(?::([0-9]{1,5}))?")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -109,6 +110,12 @@ def check_url(url: str, reach: Reach) -> Target:
             f"what goes to {target.host} would go in the clear; use https, or allow_http=true"
         )
     return _checked(target)
+
+
+def is_here(url: object) -> bool:
+    """Whether a url, of any scheme and never checked, names this machine itself."""
+    found = _AUTHORITY.match(url.lower()) if isinstance(url, str) else None
+    return found is not None and found[1] in _THIS_MACHINE
 
 
 def check_authority(written: str, port: int, reach: Reach) -> Target:

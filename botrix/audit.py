@@ -5,10 +5,13 @@ that is changed, left out or moved breaks every hash after it). One chain a tena
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import NamedTuple
 
+import msgspec
+
 from botrix.model import DEFAULT_TENANT
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Actor(NamedTuple):
@@ -44,9 +47,11 @@ class Line(NamedTuple):
     detail: str
 
     def hash(self, before: str) -> str:
-        """before: that of the line before, "" at the first one."""
-        text = json.dumps([before, *self], ensure_ascii=False, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        """before: that of the line before, "" at the first one. The text is JSON without blanks,
+        its number as Python writes it: so hashed every release."""
+        at = msgspec.Raw(repr(self.at).encode())
+        text = _encode((before, self.tenant_id, self.n, at, *self[3:]))
+        return hashlib.sha256(text).hexdigest()
 
 
 class Chain:

@@ -4,7 +4,8 @@ It is paused where asking on would help nobody: the operator's credentials or th
 refused, it says that it is down for maintenance, or most calls fail. Then a worker probes it, first
 after a second and ever less often. After a probe that went well one call at a time is tried; the
 first that does what it should resumes the directory. What fails meanwhile costs no account a try. A
-directory that has been failing for `patience` is tried nevertheless, so that its jobs end.
+directory that has been failing for `patience` is tried nevertheless, so that its jobs end. One that
+somebody paused is not probed, and waits until somebody resumes it.
 (Nygard, "Release It!", 2007: Circuit Breaker.)
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
-from botrix.model import DirectoryStatus
+from botrix.states import DirectoryStatus
 
 _LONGEST = 60.0
 _MANY = 20
@@ -21,11 +22,14 @@ _MOST = 0.7
 _UNAVAILABLE = 3
 WINDOW = 10.0
 """Seconds over which failures are counted."""
+NEVER = 4e9
+"""The next probe of what was paused by hand. It is known by this, since a worker of an earlier
+release keeps it, and drops who it was."""
 
 
 class Mood(msgspec.Struct, frozen=True):
     """Times by the clock of the ledger. probes: how many went wrong; failing_since: of the first
-    pause since it last worked."""
+    pause since it last worked. by: who paused it, if that was somebody."""
 
     status: DirectoryStatus = DirectoryStatus.WORKING
     reason: str = ""
@@ -33,6 +37,11 @@ class Mood(msgspec.Struct, frozen=True):
     probe_at: float = 0.0
     probes: int = 0
     failing_since: float = 0.0
+    by: str = ""
+
+    @property
+    def by_hand(self) -> bool:
+        return self.status is DirectoryStatus.PAUSED and self.probe_at >= NEVER
 
 
 class Window(msgspec.Struct):
@@ -75,13 +84,28 @@ def judge(mood: Mood, seen: Window, now: float) -> Mood:
 
 def probed(mood: Mood, problem: str, now: float, patience: float) -> Mood:
     """problem: "" where the directory could be used."""
-    if mood.status is not DirectoryStatus.PAUSED:
+    if mood.status is not DirectoryStatus.PAUSED or mood.by_hand:
         return mood
     if not problem:
         return replace(mood, status=DirectoryStatus.TRYING, since=now)
     if now - mood.failing_since >= patience:
         return replace(mood, status=DirectoryStatus.GIVEN_UP, reason=problem, since=now)
     return _paused(mood, problem, now)
+
+
+def paused_by(mood: Mood, who: str, why: str, now: float) -> Mood:
+    """Until `resumed`."""
+    return replace(
+        mood, status=DirectoryStatus.PAUSED, by=who, reason=why, since=now, probe_at=NEVER
+    )
+
+
+def resumed(mood: Mood, now: float) -> Mood:
+    """Tried by one call at a time where it did not work before it was paused, or was paused since
+    it did not."""
+    if not mood.failing_since:
+        return Mood(since=now)
+    return replace(mood, status=DirectoryStatus.TRYING, by="", reason="", since=now, probe_at=0.0)
 
 
 def _paused(mood: Mood, reason: str, now: float, after: float = 0.0) -> Mood:

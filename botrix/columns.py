@@ -54,19 +54,23 @@ def field_of(name: str) -> str | None:
 
 def fields_of(header: Sequence[str]) -> list[str | None]:
     """Of attributes that are named twice (phone and mobile), the first one counts. Raises
-    InvalidInput where it is unclear what is meant, or nobody is named."""
+    InvalidInput where it is unclear what is meant."""
     fields: list[str | None] = []
     for field in map(field_of, header):
         fields.append(None if field in ATTRIBUTES and field in fields else field)
     doubled = [name for name, times in Counter(fields).items() if name and times > 1]
     if doubled:
         raise InvalidInput(f"the header names {doubled[0]} more than once; keep one of them")
+    return fields
+
+
+def require_names(fields: Sequence[str | None]) -> None:
+    """Raises InvalidInput where nobody is named."""
     if set(fields).isdisjoint(_NAMES):
         raise InvalidInput(
             "the header names no usable column; its first row must hold some of username, email, "
             "given_name, family_name, display_name"
         )
-    return fields
 
 
 def read_row(cells: Mapping[str, str | Sequence[str]]) -> tuple[Person, str | None]:

@@ -1,7 +1,6 @@
-"""The words of Botrix as data: jobs, accounts, outcomes, and which states may follow which.
+"""The words of Botrix as data: jobs, accounts, outcomes. Their states are in `states`.
 
-Pure: nothing in here reads a clock, a socket or a file. The CHECK constraints of the ledger are
-written from these enumerations; a test compares the transitions with those in ARCHITECTURE.md.
+Pure: nothing in here reads a clock, a socket or a file.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from botrix.states import AccountStatus, JobStatus, OnConflict, Prospect, Stage, Waits
+
 DEFAULT_TENANT = "default"
 DEFAULT_DIRECTORY = "local"
 MAX_ACCOUNTS = 1_000_000
@@ -21,6 +22,12 @@ SUSPECT = 2
 """An account whose session was lost so often is claimed alone: it may be what kills workers."""
 POISON = 3
 """The loss at which an account is set aside."""
+MAX_DELETES = 1000
+"""More accounts than that are removed only by who says how many may be."""
+DISABLED = "disabled"
+"""The reason of an account that an undo left at the directory, where nobody can sign in as it."""
+GONE = "gone from the directory"
+"""The reason of one that `botrix reconcile` noted as deleted: should it come back, it stays."""
 
 
 class Lane(StrEnum):
@@ -31,147 +38,16 @@ class Lane(StrEnum):
     LOW = "low"
 
 
+LANE_OF = {one.value: one for one in Lane}
+"""By value, as `states.JOB_STATUS_OF`."""
+
+
 class Source(StrEnum):
     """How a job came in."""
 
     GENERATE = "generate"
     IMPORT = "import"
     RAW = "raw"
-
-
-class JobStatus(StrEnum):
-    """The states of a job."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    CANCELLING = "cancelling"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-class AccountStatus(StrEnum):
-    """The states of an account."""
-
-    PLANNED = "planned"
-    LEASED = "leased"
-    UNSURE = "unsure"
-    CREATED = "created"
-    EXISTING = "existing"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    DELETED = "deleted"
-
-
-class SessionStatus(StrEnum):
-    """The states of a session: `lost` was declared by a peer, `ended` by itself."""
-
-    LIVE = "live"
-    LOST = "lost"
-    ENDED = "ended"
-
-
-class DirectoryStatus(StrEnum):
-    """Whether a directory is used. paused: its jobs wait, for it could not be used. trying: one
-    call at a time, after a probe went well. given up: was paused so long that its jobs shall end.
-    """
-
-    WORKING = "working"
-    PAUSED = "paused"
-    TRYING = "trying"
-    GIVEN_UP = "given up"
-
-
-class Scope(StrEnum):
-    """What a key may do, of its own tenant. admin: keys and the audit record."""
-
-    READ = "read"
-    SUBMIT = "submit"
-    REVEAL = "reveal"
-    OPERATE = "operate"
-    ADMIN = "admin"
-
-
-class Role(StrEnum):
-    """A named set of scopes; see ROLE_SCOPES."""
-
-    READER = "reader"
-    SUBMITTER = "submitter"
-    REVEALER = "revealer"
-    OPERATOR = "operator"
-    ADMIN = "admin"
-
-
-ROLE_SCOPES = {
-    Role.READER: frozenset({Scope.READ}),
-    Role.SUBMITTER: frozenset({Scope.READ, Scope.SUBMIT}),
-    Role.REVEALER: frozenset({Scope.READ, Scope.REVEAL}),
-    Role.OPERATOR: frozenset({Scope.READ, Scope.SUBMIT, Scope.OPERATE}),
-    Role.ADMIN: frozenset(Scope),
-}
-FINAL_JOB = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
-OPEN_JOB = frozenset(JobStatus) - FINAL_JOB
-FINAL_ACCOUNT = (
-    AccountStatus.CREATED,
-    AccountStatus.EXISTING,
-    AccountStatus.FAILED,
-    AccountStatus.CANCELLED,
-    AccountStatus.DELETED,
-)
-"""In the order of a job's counters: each is also the name of a column of `jobs`."""
-
-JOB_TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
-    JobStatus.PENDING: frozenset({JobStatus.RUNNING, JobStatus.CANCELLING}),
-    JobStatus.RUNNING: frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLING}),
-    JobStatus.CANCELLING: frozenset({JobStatus.CANCELLED}),
-    JobStatus.FAILED: frozenset({JobStatus.RUNNING, JobStatus.COMPLETED}),
-    JobStatus.COMPLETED: frozenset(),
-    JobStatus.CANCELLED: frozenset(),
-}
-
-ACCOUNT_TRANSITIONS: dict[AccountStatus, frozenset[AccountStatus]] = {
-    AccountStatus.PLANNED: frozenset({AccountStatus.LEASED, AccountStatus.CANCELLED}),
-    AccountStatus.LEASED: frozenset(
-        {
-            AccountStatus.CREATED,
-            AccountStatus.EXISTING,
-            AccountStatus.FAILED,
-            AccountStatus.CANCELLED,
-            AccountStatus.PLANNED,
-            AccountStatus.UNSURE,
-        }
-    ),
-    AccountStatus.UNSURE: frozenset({AccountStatus.LEASED}),
-    AccountStatus.FAILED: frozenset({AccountStatus.PLANNED, AccountStatus.CREATED}),
-    AccountStatus.CREATED: frozenset({AccountStatus.DELETED}),
-    AccountStatus.EXISTING: frozenset(),
-    AccountStatus.CANCELLED: frozenset({AccountStatus.DELETED}),
-    AccountStatus.DELETED: frozenset(),
-}
-
-
-class Happening(StrEnum):
-    """What the history of a job notes beside the states that accounts went into.
-
-    leased: once more, after the first lease. lost, freed: the lease ended with its session, which
-    was declared lost or ended by itself. refused: a result of a lease that was no longer held.
-    put back: the line had lost the job. held, goes on: its directory was paused, and is used again.
-    landed late, removed: found by the reconciler.
-    """
-
-    LEASED = "leased"
-    LOST = "lost"
-    FREED = "freed"
-    REFUSED = "refused"
-    RENAMED = "renamed"
-    PUT_BACK = "put back"
-    HELD = "held"
-    RELEASED = "goes on"
-    CANCEL = "cancel asked"
-    RETRY = "retry asked"
-    LANDED = "landed late"
-    REMOVED = "removed"
-    LOOKED = "looked again"
 
 
 ATTRIBUTES = (
@@ -192,6 +68,12 @@ def tag_of(job_id: str, index: int) -> str:
     return f"botrix:{job_id}:{index}"
 
 
+def job_of(tag: str | None) -> str:
+    """Which job a tag names; "" where it is none of ours."""
+    kind, _, rest = (tag or "").partition(":")
+    return rest.rpartition(":")[0] if kind == "botrix" else ""
+
+
 class Person(msgspec.Struct, frozen=True, gc=False):
     """Who an account is for, before it has a password: decided once, then stored. attributes: by
     the names of ATTRIBUTES, what a roster said besides; groups: to be a member of."""
@@ -210,7 +92,10 @@ class NewJob:
     """A job as submitted. `accounts` are given for rosters only; else they are planned at claim.
 
     `tries` is how many calls an account may cost at most (retries + 1). groups: that all planned
-    accounts are to be in.
+    accounts are to be in. reach: only accounts of lower index are claimed (the canary); gate: the
+    share of them that may fail without somebody's approval, None where one must approve.
+    max_failures: how many accounts may fail before the job waits. not_before: a time of the ledger.
+    traceparent: of what asked for it.
     """
 
     id: str
@@ -222,6 +107,25 @@ class NewJob:
     tenant_id: str = DEFAULT_TENANT
     tries: int = 4
     groups: tuple[str, ...] = ()
+    stage: Stage = Stage.CREATE
+    reach: int | None = None
+    gate: float | None = None
+    max_failures: int | None = None
+    on_conflict: OnConflict = OnConflict.SKIP
+    not_before: float | None = None
+    traceparent: str | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is to be run at once and to its end, as most are."""
+        return (
+            self.stage is Stage.CREATE
+            and self.on_conflict is OnConflict.SKIP
+            and self.reach is None
+            and self.gate is None
+            and self.max_failures is None
+            and self.not_before is None
+        )
 
 
 class PlannedAccount(msgspec.Struct, frozen=True, gc=False):
@@ -244,7 +148,9 @@ class LeasedAccount(msgspec.Struct, frozen=True, gc=False, eq=False):
     included. find_first: an earlier call may have landed. find_only: its job is being cancelled.
     in_doubt: some earlier call under this name was not answered. sealed: None once it was erased,
     which is not before its job has ended. template: of a generated one (""
-    is the default one); None where a roster named it.
+    is the default one); None where a roster named it. undoes, row: of an account that is to be
+    removed, the job and index that made it; entry_id: under which it was then known. traceparent:
+    of what asked for its job. loose: handed out without a lease, to be looked at alone.
     """
 
     tenant_id: str
@@ -260,6 +166,16 @@ class LeasedAccount(msgspec.Struct, frozen=True, gc=False, eq=False):
     find_only: bool = False
     template: str | None = None
     in_doubt: bool = False
+    stage: Stage = Stage.CREATE
+    on_conflict: OnConflict = OnConflict.SKIP
+    look: int = 0
+    prospect: Prospect | None = None
+    guarded: bool = False
+    undoes: str | None = None
+    row: int | None = None
+    entry_id: str | None = None
+    traceparent: str | None = None
+    loose: bool = False
 
     @property
     def unguessable(self) -> bool:
@@ -271,6 +187,9 @@ class LeasedAccount(msgspec.Struct, frozen=True, gc=False, eq=False):
 
     @property
     def tag(self) -> str:
+        """That the entry bears: of the job that made it."""
+        if self.undoes is not None and self.row is not None:
+            return tag_of(self.undoes, self.row)
         return tag_of(self.job_id, self.index)
 
     @property
@@ -284,6 +203,7 @@ class OutcomeKind(StrEnum):
     created: it exists now and is ours. existing: it existed already and is of another of our jobs.
     retry: it was surely not created; trying again may help. rejected: surely not created, and
     trying again will not help. conflict: the name belongs to somebody else. unknown: cannot tell.
+    looked: for a plan; nothing was done. deleted: it was to be removed, and is not there any more.
     """
 
     CREATED = "created"
@@ -292,6 +212,8 @@ class OutcomeKind(StrEnum):
     REJECTED = "rejected"
     CONFLICT = "conflict"
     UNKNOWN = "unknown"
+    LOOKED = "looked"
+    DELETED = "deleted"
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -307,6 +229,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     retry_after: float | None = None
     counted: bool = True
     in_doubt: bool = False
+    prospect: Prospect | None = None
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
@@ -314,7 +237,9 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
     delay: seconds until it may be claimed again (only for planned and unsure).
     counted: whether the attempt used up one of the calls that the user was promised. in_doubt: a
-    call may have been made whose answer is not known.
+    call may have been made whose answer is not known. look: which look of the job's plan this was
+    (from 1; 0: none), prospect: what it saw, moved: whether that is not what the look before saw.
+    loose: of an account that was not leased.
     """
 
     job_id: str
@@ -328,10 +253,17 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     counted: bool = True
     username: str = ""
     in_doubt: bool = False
+    look: int = 0
+    prospect: Prospect | None = None
+    moved: bool = False
+    guarded: bool = False
+    traceparent: str | None = None
+    loose: bool = False
 
 
 class JobState(msgspec.Struct, frozen=True, gc=False):
-    """A job's row as status, results and events show it."""
+    """A job's row as status, results and events show it. waits: for a person, and why. lasted:
+    seconds from its acceptance to its end, where it was this that ended it."""
 
     id: str
     tenant_id: str
@@ -345,6 +277,9 @@ class JobState(msgspec.Struct, frozen=True, gc=False):
     cancelled: int = 0
     deleted: int = 0
     retried: int = 0
+    stage: Stage = Stage.CREATE
+    waits: Waits | None = None
+    lasted: float | None = None
 
     def counts(self) -> dict[str, Any]:
         return {

@@ -57,6 +57,10 @@ class Notifier:
             self._send(*lines)
             await asyncio.sleep(self.interval)
 
+    def pass_on(self, *lines: str) -> None:
+        """What the processes of this service say of themselves, where it has several."""
+        self._send(*lines)
+
     def _send(self, *lines: str) -> None:
         if not self._address:
             return

@@ -11,53 +11,86 @@ line break inside a quoted cell counts once.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from botrix.columns import RowError, field_of, fields_of, read_row
+from botrix.columns import RowError
+from botrix.drafts import Draft, Form, Sheet
 from botrix.errors import InvalidInput
 from botrix.extra import BLANK, CONTROL
 from botrix.model import Person
-
-MAX_ROW = 64 * 1024
-
-_SAVE_AS_UTF8 = "save it as 'CSV UTF-8' and send it again"
+from botrix.records import SAVE_AS_UTF8, Record, Records
+from botrix.repeats import Naming
+from botrix.upload import (
+    MAX_ROW,
+    REASON,
+    ROOM,
+    Layout,
+    had_name,
+    is_reason,
+    may_hold_secret,
+    names_secret,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A usable row. What it does not say is "" in `person`; `Planner.person_from_row` fills it."""
+    """A usable row. What it does not say is "" in `person`; `Planner.person_from_row` fills it.
+    record: as it was written."""
 
     number: int
     person: Person
     password: str | None = field(default=None, repr=False)
+    naming: Naming | None = field(default=None, repr=False, compare=False)
+    record: bytes = field(default=b"", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that cannot be used, and why: one line, without any of its cells."""
+    """A row that cannot be used, and why: one line, without any of its cells. cut: the record is
+    only how it begins."""
 
     number: int
     reason: str
+    record: bytes = field(default=b"", repr=False, compare=False)
+    cut: bool = field(default=False, repr=False, compare=False)
 
 
 class RosterReader:
     """Feed it bytes in pieces of any size, then call `finish` once."""
 
-    def __init__(self, content_type: str) -> None:
-        self._format = _format_of(content_type)
-        self._records = _Records(self._format)
+    def __init__(self, content_type: str, form: Form | None = None) -> None:
+        """form: what the columns mean, and what is made of them."""
+        self._format = _format_of(content_type, form or Form())
+        self._records = Records(self._format)
         self._head: bytes | None = b""
+        self._signed = False
         self._number = 0
+
+    @property
+    def layout(self) -> Layout:
+        """How the file is written, so far as it was read."""
+        return replace(self._format.layout(), signed=self._signed)
 
     @property
     def ignored_columns(self) -> tuple[str, ...]:
         """The columns of the header that mean nothing here."""
         return self._format.ignored
+
+    @property
+    def columns(self) -> tuple[tuple[str, str | None], ...]:
+        """Those of the header, each with what it means here; none where rows name their fields."""
+        return self._format.columns
+
+    @property
+    def mapping(self) -> str | None:
+        """The system whose header it is, where it is known."""
+        return self._format.mapping
 
     def feed(self, data: bytes) -> list[Row | BadRow]:
         """Raises InvalidInput where the whole file cannot be used."""
@@ -65,19 +98,24 @@ class RosterReader:
             self._head += data
             if len(self._head) < 4:
                 return []
-            data, self._head = _without_signature(self._head), None
+            data = self._begin(self._head)
         return self._read(self._records.feed(data))
 
     def finish(self) -> list[Row | BadRow]:
         rows: list[Row | BadRow] = []
         if self._head is not None:
-            data, self._head = _without_signature(self._head), None
-            rows += self._read(self._records.feed(data))
+            rows += self._read(self._records.feed(self._begin(self._head)))
         rows += self._read(self._records.finish())
         self._format.finish()
         return rows
 
-    def _read(self, records: Iterator[_Record]) -> list[Row | BadRow]:
+    def _begin(self, head: bytes) -> bytes:
+        self._head = None
+        data = _without_signature(head)
+        self._signed = len(data) < len(head)
+        return data
+
+    def _read(self, records: Iterator[Record]) -> list[Row | BadRow]:
         rows: list[Row | BadRow] = []
         for record in records:
             self._number += 1
@@ -85,176 +123,108 @@ class RosterReader:
                 if row := self._format.row(self._number, record):
                     rows.append(row)
             except RowError as error:
-                rows.append(BadRow(self._number, str(error)))
+                rows.append(BadRow(self._number, str(error), record.data, record.oversize))
         return rows
 
 
-@dataclass(slots=True)
-class _Record:
-    """The bytes of one row, without its newline; emptied where they were too many."""
-
-    data: bytes
-    oversize: bool = False
-    unclosed: bool = False
-
-    def text(self) -> str:
-        if self.unclosed:
-            raise RowError(
-                "a quote that opens in this row is never closed, so that the rest of the file "
-                "could not be read; close it"
-            )
-        if self.oversize:
-            raise RowError(f"longer than {MAX_ROW // 1024} KiB; shorten it, or look for a quote")
-        try:
-            return self.data.decode()
-        except UnicodeDecodeError:
-            raise RowError(f"not UTF-8; {_SAVE_AS_UTF8}") from None
-
-
-def _format_of(content_type: str) -> _Csv | _Ndjson:
+def _format_of(content_type: str, form: Form) -> _Csv | _Ndjson:
     kind, _, parameters = content_type.lower().partition(";")
     charset = re.search(r"charset\s*=\s*\"?([^\s;\"]*)", parameters)
     if charset and charset[1] not in {"utf-8", "utf8", "us-ascii"}:
-        raise InvalidInput(f"a roster must be UTF-8; {_SAVE_AS_UTF8}")
+        raise InvalidInput(f"a roster must be UTF-8; {SAVE_AS_UTF8}")
     if kind.strip() == "text/csv":
-        return _Csv()
+        return _Csv(form)
     if kind.strip() == "application/x-ndjson":
-        return _Ndjson()
+        return _Ndjson(form)
     raise InvalidInput(f"a roster cannot be {kind[:80]!a}; send text/csv or application/x-ndjson")
 
 
 def _without_signature(head: bytes) -> bytes:
     """The first bytes of the file without their BOM."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
-        raise InvalidInput(f"the file is UTF-16 or UTF-32; {_SAVE_AS_UTF8}")
+        raise InvalidInput(f"the file is UTF-16 or UTF-32; {SAVE_AS_UTF8}")
     if head.startswith(b"PK\x03\x04"):
-        raise InvalidInput(f"the file is a workbook or an archive; {_SAVE_AS_UTF8}")
+        raise InvalidInput(f"the file is a workbook or an archive; {SAVE_AS_UTF8}")
     return head.removeprefix(b"\xef\xbb\xbf")
-
-
-# Where the scanner stands: at the start of a cell, in one, in a quoted one, behind a quote in it.
-_START, _PLAIN, _QUOTED, _BEHIND = range(4)
-_QUOTE = ord('"')
-
-
-class _Records:
-    """Splits bytes into records at the newlines outside quotes, whatever pieces they come in.
-
-    As in the csv module, a quote opens a quoted cell only at the start of one. The header decides
-    on the delimiter while records are being drawn, so it is asked for anew after each record.
-    """
-
-    def __init__(self, format_: _Csv | _Ndjson) -> None:
-        self._format = format_
-        self._state = _START
-        self._buffer = bytearray()
-        self._size = 0
-
-    def feed(self, data: bytes) -> Iterator[_Record]:
-        start = 0
-        while (end := self._end(data, start)) >= 0:
-            yield self._take(data[start:end])
-            start = end + 1
-        self._keep(data[start:])
-
-    def finish(self) -> Iterator[_Record]:
-        if self._size:
-            yield self._take(b"")
-
-    def _take(self, data: bytes) -> _Record:
-        self._keep(data)
-        record = _Record(bytes(self._buffer), self._size > MAX_ROW, self._state == _QUOTED)
-        self._buffer.clear()
-        self._size = 0
-        self._state = _START
-        return record
-
-    def _keep(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size <= MAX_ROW:
-            self._buffer += data
-        else:
-            self._buffer.clear()
-
-    def _end(self, data: bytes, start: int) -> int:
-        """Where the record ends that goes on at `start`; -1 where it does not end in `data`."""
-        if not self._format.delimiters:
-            return data.find(b"\n", start)
-        if self._state in {_START, _PLAIN}:
-            end = data.find(b"\n", start)
-            if end >= 0 and data.find(b'"', start, end) < 0:
-                return end
-        return self._scan(data, start)
-
-    def _scan(self, data: bytes, at: int) -> int:
-        cell_end = re.compile(f"[\n{re.escape(self._format.delimiters)}]".encode())
-        while at < len(data):
-            if self._state == _QUOTED:
-                at = data.find(b'"', at) + 1
-                if not at:
-                    return -1
-                self._state = _BEHIND
-            elif self._state != _PLAIN and data[at] == _QUOTE:
-                self._state = _QUOTED
-                at += 1
-            elif found := cell_end.search(data, at):
-                if found[0] == b"\n":
-                    self._state = _PLAIN
-                    return found.start()
-                self._state = _START
-                at = found.end()
-            else:
-                self._state = _PLAIN
-                return -1
-        return -1
 
 
 class _Csv:
     """Comma-separated values, or what a spreadsheet takes for them in other countries."""
 
-    def __init__(self) -> None:
+    def __init__(self, form: Form) -> None:
         self.ignored: tuple[str, ...] = ()
+        self.columns: tuple[tuple[str, str | None], ...] = ()
+        self.mapping: str | None = None
         self.delimiters = ",;\t|"  # until the header tells which one it is
-        self._fields: list[str | None] = []
+        self.most = MAX_ROW
+        self._form = form
+        self._sheet: Sheet | None = None
+        self._header = self._before = ""
+        self._reason: int | None = None  # the column of a file of failed rows
 
-    def row(self, number: int, record: _Record) -> Row | None:
-        if not self._fields:
+    def row(self, number: int, record: Record) -> Row | None:
+        if self._sheet is None:
             self._read_header(record)
+            if self._sheet is None and record.data.strip():
+                self._before += record.data.decode() + "\n"
             return None
         cells = _cells(record.text(), self.delimiters)
         if not any(cell.strip(BLANK) for cell in cells):
             return None
-        if len(cells) != len(self._fields):
+        width = len(self._sheet.layout.names)
+        if len(cells) != width:
             raise RowError(
-                f"has {len(cells)} cells where the header has {len(self._fields)}; "
+                f"has {len(cells)} cells where the header has {width}; "
                 "put a cell that holds the delimiter in quotes"
             )
-        named = zip(self._fields, cells, strict=True)
-        return _row(number, {name: cell for name, cell in named if name})
+        if self._reason is not None:
+            self._check_reason(cells, self._reason)
+        draft = self._sheet.read(cells)
+        return _row(number, draft, record, None if self._reason is None else cells[self._reason])
 
     def finish(self) -> None:
-        if not self._fields:
+        if self._sheet is None:
             raise InvalidInput("the roster is empty; its first row must name the columns")
 
-    def _read_header(self, record: _Record) -> None:
+    def layout(self) -> Layout:
+        columns = self._sheet.layout if self._sheet else None
+        fields, names = (columns.fields, columns.names) if columns else ((), ())
+        passwords = tuple(at for at, name in enumerate(fields) if name == "password")
+        return Layout(
+            kind="csv", before=self._before, header=self._header.removesuffix("\r"),
+            delimiter=self.delimiters, newline="\r\n" if self._header.endswith("\r") else "\n",
+            width=len(fields), passwords=passwords, reason=self._reason,
+            secret=bool(passwords) or any(map(names_secret, names)),
+        )  # fmt: skip
+
+    def _check_reason(self, cells: list[str], column: int) -> None:
+        """Where a spreadsheet has filled a row up, it is not as many cells as it had."""
+        if any(is_reason(cell) for cell in (*cells[:column], *cells[column + 1 :])):
+            raise RowError(
+                f"what was wrong with it stands in another column than {REASON}; put in the cell "
+                "that is missing, or take out the one too many"
+            )
+
+    def _read_header(self, record: Record) -> None:
         try:
             text = record.text()
-            if not text.strip(BLANK):
+            if not text.strip(BLANK) or self._form.mapping.skips(text):
                 return
             if "\0" in text:
-                raise InvalidInput(f"the file is UTF-16 or no text at all; {_SAVE_AS_UTF8}")
+                raise InvalidInput(f"the file is UTF-16 or no text at all; {SAVE_AS_UTF8}")
             if "\r" in text.removesuffix("\r") and '"' not in text:
-                raise InvalidInput(f"the rows end in carriage returns alone; {_SAVE_AS_UTF8}")
+                raise InvalidInput(f"the rows end in carriage returns alone; {SAVE_AS_UTF8}")
             guesses = [(_names(text, delimiter), delimiter) for delimiter in self.delimiters]
         except RowError as error:
             raise InvalidInput(f"the header cannot be read: {error}") from None
-        names, self.delimiters = max(guesses, key=lambda guess: _weight(guess[0]))
-        self._fields = fields = fields_of(names)
-        self.ignored = tuple(
-            CONTROL.sub("?", name.strip(BLANK))[:80]
-            for name, known in zip(names, fields, strict=True)
-            if known is None
-        )
+        weight = self._form.mapping.weight
+        names, self.delimiters = max(guesses, key=lambda guess: (weight(guess[0]), len(guess[0])))
+        self._sheet, self._header = self._form.sheet(names), text
+        self.ignored, self.mapping = self._sheet.ignored, self._sheet.layout.mapping
+        self.columns = self._sheet.columns
+        ours = [name.casefold() == REASON for name in self._sheet.layout.names]
+        if any(ours):
+            self._reason, self.most = ours.index(True), MAX_ROW + ROOM
 
 
 def _cells(text: str, delimiter: str) -> list[str]:
@@ -275,11 +245,6 @@ def _names(header: str, delimiter: str) -> list[str]:
         return []
 
 
-def _weight(names: list[str]) -> tuple[int, int]:
-    """How well a guess of the delimiter fits: columns recognised, then columns found."""
-    return sum(field_of(name) is not None for name in names), len(names)
-
-
 class _Line(msgspec.Struct, forbid_unknown_fields=True):
     """One object of an NDJSON roster."""
 
@@ -298,33 +263,53 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True):
     organization: str | None = None
     cost_center: str | None = None
     manager: str | None = None
+    botrix_reason: object = None
 
 
 class _Ndjson:
     """One JSON object a line."""
 
-    def __init__(self) -> None:
+    def __init__(self, form: Form) -> None:
         self.ignored: tuple[str, ...] = ()
+        self.columns: tuple[tuple[str, str | None], ...] = ()
+        self.mapping: str | None = None
         self.delimiters = ""
+        self.most = MAX_ROW
+        self._lines = form.lines()
         self._decoder = msgspec.json.Decoder(_Line)
+        self._secret = False
 
-    def row(self, number: int, record: _Record) -> Row | None:
-        text = record.text()
-        if not text.strip(BLANK):
-            return None
+    def row(self, number: int, record: Record) -> Row | None:
         try:
-            line = self._decoder.decode(text)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise RowError(CONTROL.sub("?", str(error))[:200]) from None
+            text = record.text()
+            if not text.strip(BLANK):
+                return None
+            line = self._line(text)
+        except RowError:
+            self._secret = self._secret or record.oversize or may_hold_secret(record.data)
+            raise
+        self._secret = self._secret or line.password is not None
         cells = {
             name: cell for name, cell in msgspec.structs.asdict(line).items() if cell is not None
         }
-        return _row(number, cells)
+        return _row(number, self._lines.read(cells), record, line.botrix_reason)
+
+    def layout(self) -> Layout:
+        return Layout(kind="ndjson", secret=self._secret)
+
+    def _line(self, text: str) -> _Line:
+        try:
+            return self._decoder.decode(text)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise RowError(CONTROL.sub("?", str(error))[:200]) from None
 
     def finish(self) -> None:
         pass
 
 
-def _row(number: int, cells: dict[str, Any]) -> Row:
-    person, password = read_row(cells)
-    return Row(number, person, password)
+def _row(number: int, draft: Draft, record: Record, reason: object) -> Row:
+    """reason: what is said of it in a file of failed rows; None elsewhere."""
+    naming, had = draft.naming, had_name(reason)
+    if naming is not None and had is not None:
+        naming = dataclasses.replace(naming, had=had)
+    return Row(number, draft.person, draft.password, naming, record.data)

@@ -59,14 +59,21 @@ class Sealer:
         return sealer
 
     def seal(self, text: str, tenant_id: str, tag: str) -> bytes:
-        self._look()
-        head, aead = self._active
-        nonce = random_bytes(12)
-        return head + nonce + aead.encrypt(nonce, text.encode(), _bound(head, tenant_id, tag))
+        return self.seal_bytes(text.encode(), tenant_id, tag)
 
     def unseal(self, sealed: bytes, tenant_id: str, tag: str) -> str:
         """Raises SettingsError where the key is not known, or the text was changed or is bound to
         something else."""
+        return self.unseal_bytes(sealed, tenant_id, tag).decode()
+
+    def seal_bytes(self, data: bytes, tenant_id: str, tag: str) -> bytes:
+        self._look()
+        head, aead = self._active
+        nonce = random_bytes(12)
+        return head + nonce + aead.encrypt(nonce, data, _bound(head, tenant_id, tag))
+
+    def unseal_bytes(self, sealed: bytes, tenant_id: str, tag: str) -> bytes:
+        """Raises as `unseal` does."""
         if sealed[:1] == _V1:
             return self._unseal_by_trying(sealed, tenant_id, tag)
         if sealed[:1] != _V2 or len(sealed) < HEAD_BYTES + 28:
@@ -83,7 +90,7 @@ class Sealer:
             )
         nonce, text = sealed[HEAD_BYTES:17], sealed[17:]
         try:
-            return aead.decrypt(nonce, text, _bound(head, tenant_id, tag)).decode()
+            return aead.decrypt(nonce, text, _bound(head, tenant_id, tag))
         except InvalidTag:
             raise SettingsError(
                 f"the secret of {tag} was changed, or is another one's; restore it from your backup"
@@ -99,14 +106,13 @@ class Sealer:
         """Whether it would be sealed with the same key today."""
         return sealed.startswith(self.head)
 
-    def _unseal_by_trying(self, sealed: bytes, tenant_id: str, tag: str) -> str:
+    def _unseal_by_trying(self, sealed: bytes, tenant_id: str, tag: str) -> bytes:
         for read in (False, True):
             if read:
                 self._read()
             for aead in list(self._known.values()):
                 try:
-                    text = aead.decrypt(sealed[1:13], sealed[13:], _bound(_V1, tenant_id, tag))
-                    return text.decode()
+                    return aead.decrypt(sealed[1:13], sealed[13:], _bound(_V1, tenant_id, tag))
                 except (InvalidTag, ValueError):  # the latter: too short
                     continue
         raise SettingsError(

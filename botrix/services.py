@@ -8,11 +8,12 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from botrix.creators import open_creator
 from botrix.creators.creator import Check, Creator, Secret
 from botrix.creators.gate import FIRST_LIMIT, Gate
+from botrix.creators.limits import OnUndo, read_on_undo
 from botrix.errors import DirectoryError, InvalidInput, LedgerError, SettingsError
 from botrix.identity import Planner
 from botrix.ledger.ledger import Ledger, Plan
@@ -49,6 +50,7 @@ class Directories:
         self.alarm = asyncio.Event()
         self.first_limit = FIRST_LIMIT
         self._policies: dict[tuple[str, str], PasswordPolicy] = {}
+        self._on_undo: dict[tuple[str, str], OnUndo] = {}
         self._opening = asyncio.Lock()
 
     async def creator(self, tenant_id: str, name: str) -> Creator:
@@ -73,34 +75,51 @@ class Directories:
         for one in replaced:
             await one.close()
 
-    async def probe(self, tenant_id: str, name: str) -> Check:
-        """Looks whether it can be used, with its settings as they are now, beside its gate."""
+    async def probe(self, tenant_id: str, name: str, timeout: float | None = None) -> Check:
+        """Looks whether it can be used, with its settings as they are now, beside its gate.
+        timeout: seconds for one request, if not as in the settings."""
         try:
-            creator = await self._opened(tenant_id, name, Gate(1))
+            creator = await self._opened(tenant_id, name, Gate(1), timeout)
         except DirectoryError as error:
             return Check(False, problem=str(error))
-        try:
-            return await creator.check()
-        finally:
-            await creator.close()
+        return await _check(creator)
+
+    async def trial(
+        self, tenant_id: str, kind: str, config: dict[str, Any], timeout: float
+    ) -> Check:
+        """Looks whether one could be used that is in no ledger yet. Raises DirectoryError for
+        settings that cannot be."""
+        return await _check(await self._made(tenant_id, kind, config, Gate(1), timeout))
 
     def must_change(self, tenant_id: str, name: str) -> bool:
         """Of a directory that was opened: whether passwords are to be changed at first sign-in."""
         return self._policies.get((tenant_id, name), DEFAULT_POLICY).must_change
 
-    async def _opened(self, tenant_id: str, name: str, gate: Gate) -> Creator:
+    def disables(self, tenant_id: str, name: str) -> bool:
+        """Of a directory that was opened: whether an undo leaves its accounts there, disabled."""
+        return self._on_undo.get((tenant_id, name)) is OnUndo.DISABLE
+
+    async def _opened(
+        self, tenant_id: str, name: str, gate: Gate, timeout: float | None = None
+    ) -> Creator:
         row = await self._ledger.directory(tenant_id, name)
         if row is None:
             raise DirectoryError(f"there is no directory {name!r}; see: botrix directory list")
         self._policies[tenant_id, name] = read_policy(row.policy)
         config = {**json.loads(row.config), **self._unsealed(tenant_id, name, row.secrets)}
-        if row.kind == "local":
+        self._on_undo[tenant_id, name] = read_on_undo(config)
+        return await self._made(tenant_id, row.kind, config, gate, timeout)
+
+    async def _made(
+        self, tenant_id: str, kind: str, config: dict[str, Any], gate: Gate, timeout: float | None
+    ) -> Creator:
+        if kind == "local":
             path = self._settings.local_directory_file
             if tenant_id != DEFAULT_TENANT:  # tenants see nothing of each other's entries
                 path = path.with_stem(f"{path.stem}-{tenant_id}")
             config.setdefault("path", str(path))
-        timeout = self._settings.request_timeout
-        return await open_creator(row.kind, config, timeout=timeout, gate=gate)
+        timeout = self._settings.request_timeout if timeout is None else timeout
+        return await open_creator(kind, config, timeout=timeout, gate=gate)
 
     def _unsealed(self, tenant_id: str, name: str, secrets: str) -> dict[str, Secret]:
         """Raises SettingsError where they were sealed by another key."""
@@ -120,6 +139,13 @@ class Directories:
             await creator.close()
         self._open.clear()
         self._replaced.clear()
+
+
+async def _check(creator: Creator) -> Check:
+    try:
+        return await creator.check()
+    finally:
+        await creator.close()
 
 
 def seal_secrets(sealer: Sealer, tenant_id: str, name: str, secrets: Mapping[str, Secret]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from botrix.errors import SettingsError
 
+MOST_PROCESSES = 64
 _SOCKET_PATH_LIMIT = 107  # sun_path of sockaddr_un, less its closing zero (unix(7))
 
 
@@ -20,7 +21,11 @@ _SOCKET_PATH_LIMIT = 107  # sun_path of sockaddr_un, less its closing zero (unix
 class Settings:
     """Times are seconds, but for days, of which 0 are for ever. redis_url: as `botrix.line.url`
     reads it; ledger_url: `sqlite:///FILE`, or `postgresql://…` with the options of libpq.
-    sealing_keys: a ring, in place of its file."""
+    sealing_keys: a ring, in place of its file. backlog: jobs that may be open; 0 for any number.
+    metrics_port: of a worker's own `/metrics`; 0 for none. processes: of one worker daemon.
+    log_format: json or text; "": as it suits where it goes. The endpoints are read by the SDK of
+    OpenTelemetry, with all else that it has; here they only tell whether spans are wanted.
+    """
 
     data: Path
     ledger_url: str = field(repr=False)
@@ -28,6 +33,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8080
     worker_id: str = "worker-1"
+    processes: int = 1
     max_retries: int = 3
     health_check_interval: float = 30.0
     lease: float = 15.0
@@ -35,12 +41,17 @@ class Settings:
     grace: float = 20.0
     request_timeout: float = 30.0
     directory_patience: float = 86_400.0
+    webhook_timeout: float = 15.0
     backoff_base: float = 1.0
     backoff_cap: float = 300.0
     capacity: int = 2000
     accept_raw: bool = True
     email_domain: str = "botrix.invalid"
     log_level: str = "INFO"
+    log_format: str = ""
+    traces_exporter: str = ""
+    traces_endpoint: str = field(default="", repr=False)
+    otlp_endpoint: str = field(default="", repr=False)
     api_key: str = field(default="", repr=False)
     trusted_peers: tuple[IPv4Network | IPv6Network, ...] = ()
     trusted_hosts: tuple[str, ...] = ()
@@ -49,14 +60,26 @@ class Settings:
     password_days: int = 30
     retention_days: int = 0
     health_file: Path | None = None
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
+    backlog: int = 0
     notify_socket: str = ""
     watchdog: float = 0.0
     journal_stream: str = ""
+    no_color: bool = False
 
     @property
     def settled(self) -> float:
         """After so many seconds no call of a lease that was given up can land any more."""
         return self.lease + self.request_timeout
+
+    @property
+    def traces(self) -> str:
+        """Where spans go; "" for nowhere."""
+        wanted = self.traces_exporter.strip().lower()
+        if not wanted and (self.traces_endpoint or self.otlp_endpoint):
+            wanted = "otlp"
+        return "" if wanted == "none" else wanted
 
     @property
     def sealing_key_file(self) -> Path:
@@ -93,6 +116,17 @@ class Settings:
         values.setdefault("ledger_url", f"sqlite:///{data / 'ledger.sqlite'}")
         values.setdefault("redis_url", f"unix://{line_socket(data)}")
         return cls(**values)
+
+
+def in_environ(
+    given: Mapping[str, Any], environ: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The environment in which `Settings.read` needs nothing else to come to the same; for another
+    process, whose command line more people see."""
+    named = {_VARIABLES[name][0]: str(value) for name, value in given.items() if value is not None}
+    env = os.environ if environ is None else environ
+    kept = {name: value for name, value in env.items() if name.removesuffix("_FILE") not in named}
+    return {**kept, **named}
 
 
 def line_socket(data: Path) -> Path:
@@ -137,11 +171,33 @@ def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(ip_network(word) for word in _words(text))
 
 
-def _days(text: str) -> int:
-    days = int(text)
-    if days < 0:
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
         raise ValueError(text)
-    return days
+    return number
+
+
+def _port(text: str) -> int:
+    number = _natural(text)
+    if number > 65_535:
+        raise ValueError(text)
+    return number
+
+
+def _processes(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= MOST_PROCESSES:
+        raise ValueError(text)
+    return number
+
+
+def _log_format(text: str) -> str:
+    """Raises SettingsError."""
+    word = text.strip().lower()
+    if word not in ("json", "text"):
+        raise SettingsError(f"LOG_FORMAT={text!r} cannot be used; give json or text, or unset it")
+    return word
 
 
 def _seconds(microseconds: str) -> float:
@@ -163,6 +219,7 @@ _VARIABLES: dict[str, tuple[str, Any]] = {
     "host": ("BOTRIX_HOST", str),
     "port": ("BOTRIX_PORT", int),
     "worker_id": ("WORKER_ID", str),
+    "processes": ("BOTRIX_PROCESSES", _processes),
     "max_retries": ("MAX_RETRIES", int),
     "health_check_interval": ("HEALTH_CHECK_INTERVAL", float),
     "lease": ("BOTRIX_LEASE", float),
@@ -170,20 +227,29 @@ _VARIABLES: dict[str, tuple[str, Any]] = {
     "grace": ("BOTRIX_GRACE", float),
     "request_timeout": ("BOTRIX_REQUEST_TIMEOUT", float),
     "directory_patience": ("BOTRIX_DIRECTORY_PATIENCE", float),
+    "webhook_timeout": ("BOTRIX_WEBHOOK_TIMEOUT", float),
     "backoff_base": ("BOTRIX_BACKOFF_BASE", float),
     "backoff_cap": ("BOTRIX_BACKOFF_CAP", float),
     "capacity": ("BOTRIX_CAPACITY", int),
     "accept_raw": ("BOTRIX_ACCEPT_RAW", _flag),
     "email_domain": ("BOTRIX_EMAIL_DOMAIN", str),
     "log_level": ("BOTRIX_LOG_LEVEL", str),
+    "log_format": ("LOG_FORMAT", _log_format),
+    "traces_exporter": ("OTEL_TRACES_EXPORTER", str),
+    "traces_endpoint": ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", str),
+    "otlp_endpoint": ("OTEL_EXPORTER_OTLP_ENDPOINT", str),
     "api_key": ("BOTRIX_API_KEY", str),
     "trusted_peers": ("BOTRIX_TRUSTED_PEERS", _networks),
     "trusted_hosts": ("BOTRIX_TRUSTED_HOSTS", _words),
     "sealing_key": ("BOTRIX_SEALING_KEY_FILE", Path),
     "sealing_keys": ("BOTRIX_SEALING_KEYS", str),
-    "password_days": ("BOTRIX_PASSWORD_DAYS", _days),
-    "retention_days": ("BOTRIX_RETENTION_DAYS", _days),
+    "password_days": ("BOTRIX_PASSWORD_DAYS", _natural),
+    "retention_days": ("BOTRIX_RETENTION_DAYS", _natural),
+    "backlog": ("BOTRIX_BACKLOG", _natural),
     "health_file": ("BOTRIX_HEALTH_FILE", Path),
+    "metrics_host": ("BOTRIX_METRICS_HOST", str),
+    "metrics_port": ("BOTRIX_METRICS_PORT", _port),
+    "no_color": ("NO_COLOR", bool),
     # systemd gives these; nobody sets them
     "notify_socket": ("NOTIFY_SOCKET", str),
     "watchdog": ("WATCHDOG_USEC", _seconds),

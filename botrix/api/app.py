@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import faulthandler
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -13,30 +14,47 @@ from ipaddress import ip_address
 import uvicorn
 from fastapi import Depends, FastAPI
 
-from botrix import __version__
+from botrix import __version__, lag, traces
 from botrix.api import (
     accounts,
     audit,
+    control,
     directories,
+    entering,
+    events,
+    failed_rows,
     generate,
     history,
     imports,
     jobs,
     keys,
+    kinds,
     metrics,
+    pages,
     passwords,
     sign_in,
     system,
+    templates,
+    undo,
+    webhooks,
+    workers,
 )
+from botrix.api.backlog import Backlog
+from botrix.api.checking import Checking
 from botrix.api.described import Described
 from botrix.api.door import Here
 from botrix.api.entrance import Entrance
+from botrix.api.hub import Hub
+from botrix.api.known import Known
 from botrix.api.problems import add_handlers
 from botrix.api.protocol import Protocol
+from botrix.api.pulse import Pulses
 from botrix.api.query import only_known
 from botrix.api.rate import Rate
 from botrix.api.server import Server
+from botrix.api.straight import Straight
 from botrix.api.submitting import Submitting
+from botrix.api.traced import Traced
 from botrix.api.trust import Trust
 from botrix.api.who import Doorkeeper
 from botrix.errors import BotrixError, LedgerDown, SettingsError
@@ -52,19 +70,35 @@ from botrix.settings import Settings
 
 _log = logging.getLogger(__name__)
 _A_DAY = 86_400.0
+_KEPT = 75
+"""Seconds for which a connection is kept that asks nothing: longer than clients and proxies keep
+one. Who closes first loses no request; a server does, where one is sent just then."""
+_SWITCH = 0.0005
+"""Seconds after which the interpreter is handed on. Each statement of SQLite, in a thread of its
+own, waits as long for it where requests keep the loop busy; a submission has about ten of them."""
 _NOUNS = (
     generate,
     imports,
     jobs,
+    events,
+    undo,
+    control,
+    failed_rows,
     accounts,
     passwords,
     history,
+    kinds,
+    entering,
     directories,
     system,
+    workers,
     metrics,
     sign_in,
     keys,
     audit,
+    templates,
+    webhooks,
+    pages,
 )
 
 
@@ -84,11 +118,23 @@ def create_app(
             submitting.start()
             held = Keys(queries.engine)
             keeper = Doorkeeper(held, first)
-            app.state.here = Here(services, queries, held, submitting, keeper, Rate(services.line))
-            sweeping = asyncio.create_task(_sweep(queries))
+            backlog = Backlog(settings.backlog, services.ledger.open_jobs)
+            rate = Rate(services.line)
+            hub, checking = Hub(services.line, Known(queries.engine)), Checking()
+            pulses = Pulses(hub, queries, services.line)
+            here = Here(
+                services, queries, held, submitting, keeper, rate, backlog, hub, pulses, checking
+            )
+            app.state.here = here
+            beside = [_sweep(queries), lag.watch(here.own.lag)]
+            tasks = [asyncio.create_task(one) for one in beside]
             yield
-            sweeping.cancel()
-            await asyncio.gather(sweeping, return_exceptions=True)
+            await checking.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await pulses.close()
+            await hub.close()
             await submitting.close()
             await queries.close()
 
@@ -104,6 +150,8 @@ def create_app(
     for noun in _NOUNS:
         app.include_router(noun.router)
     add_handlers(app)
+    app.add_middleware(Straight, route=generate.route)
+    app.add_middleware(Traced)
     app.add_middleware(Entrance, trust=Trust(settings.trusted_peers, settings.trusted_hosts))
     return app
 
@@ -119,7 +167,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _tell(error: BaseException) -> None:
-    _log.error("a part failed: %r", error, exc_info=error)
+    _log.error("the API ends, since a part of it failed", exc_info=error)
 
 
 async def _sweep(queries: Queries) -> None:
@@ -152,7 +200,9 @@ def serve(settings: Settings) -> None:
     no key was ever made."""
     if not _is_loopback(settings.host) and not settings.api_key and not settings.trusted_peers:
         asyncio.run(_require_keys(settings))
-    set_up(settings.log_level, settings.journal_stream)
+    set_up(settings, "api")
+    traces.set_up(settings, "botrix-api")
+    sys.setswitchinterval(_SWITCH)
     faulthandler.enable()  # see daemon.py
     logging.getLogger("uvicorn.error").setLevel("WARNING")
     died: list[BaseException] = []
@@ -167,13 +217,17 @@ def serve(settings: Settings) -> None:
     async def look() -> None:
         await app.state.here.services.ledger.ping()
 
+    def ending() -> None:
+        app.state.here.hub.end()
+
     config = uvicorn.Config(
         app, settings.host, settings.port,
         access_log=False, log_config=None, timeout_graceful_shutdown=10, server_header=False,
+        timeout_keep_alive=_KEPT,
         proxy_headers=False,  # whoever asks could name any address
         http=Protocol, ws="none",
     )  # fmt: skip
-    server = Server(config, Notifier(settings.notify_socket, settings.watchdog), look)
+    server = Server(config, Notifier(settings.notify_socket, settings.watchdog), look, ending)
     server.run()
     if died:
         raise BotrixError(f"the API ended, since a part of it failed: {died[0]!r}")

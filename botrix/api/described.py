@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from botrix.api.schemas import ProblemView
 
 _REF = "#/components/schemas/{model}"
-_CONTENT = {"application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}}}
+PROBLEM = {"application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}}}
 _ALWAYS = {
     401: "No key, or one that is not good",
     403: "Not allowed to this key, or not from here",
@@ -54,4 +54,4 @@ def _describe(path: str, method: str, operation: dict[str, Any]) -> None:
     if "requestBody" in operation:
         problems |= _OF_A_BODY
     for status, meaning in problems.items():
-        told.setdefault(str(status), {"description": meaning, "content": _CONTENT})
+        told.setdefault(str(status), {"description": meaning, "content": PROBLEM})

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from botrix.api.backlog import Backlog
+from botrix.api.checking import Checking
+from botrix.api.hub import Hub
+from botrix.api.own import Own
 from botrix.api.problems import Problem
+from botrix.api.pulse import Pulses
 from botrix.api.rate import Rate
 from botrix.api.submitting import Submitting
 from botrix.api.who import Doorkeeper, Who, local
-from botrix.errors import InvalidInput, NotFound
+from botrix.errors import Conflict, InvalidInput, NotFound
 from botrix.ledger.keys import Keys
 from botrix.ledger.ledger import DirectoryRow
+from botrix.ledger.plans import Plans
 from botrix.ledger.queries import Queries
-from botrix.model import Scope
+from botrix.model import NewJob
+from botrix.roles import Scope
 from botrix.services import Services
 
 
@@ -29,6 +37,11 @@ class Here:
     submitting: Submitting
     keeper: Doorkeeper
     rate: Rate
+    backlog: Backlog
+    hub: Hub
+    pulses: Pulses
+    checking: Checking
+    own: Own = field(default_factory=Own)
     who: Who = field(default_factory=lambda: local("this process"))
 
     @property
@@ -43,6 +56,21 @@ class Here:
             raise InvalidInput(f"there is no directory {name!r}; there are: {known or 'none'}")
         return row
 
+    async def require_known(self, name: str) -> None:
+        """Likewise, by what was seen lately: no directory is ever removed."""
+        if (self.tenant, name) not in self.own.directories:
+            await self.require_directory(name)
+            self.own.directories.add((self.tenant, name))
+
+    async def require_heed(self, job: NewJob) -> None:
+        """Raises Conflict where a worker runs that would not heed how the job is to be run."""
+        if reason := await Plans(self.queries.engine).heeded(job):
+            raise Conflict(reason)
+
+    def entry(self, key: str | None) -> AbstractAsyncContextManager[None]:
+        """In which a job is entered. Raises Problem where there are as many as may be."""
+        return self.backlog.entry(lambda: self.queries.key_was_used(self.tenant, key))
+
 
 class May:
     """The scope that a route asks for; `scope` is read by the test of all routes."""
@@ -50,7 +78,7 @@ class May:
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
 
-    def __call__(self, request: Request) -> Here:
+    async def __call__(self, request: Request) -> Here:
         who: Who = request.state.who
         if self.scope not in who.scopes:
             detail = f"key {who.name!r} is a {who.role}'s, which may not {self.scope}"
@@ -58,11 +86,11 @@ class May:
         return replace(cast(Here, request.app.state.here), who=who)
 
 
-def _anybody(request: Request) -> Here:
+async def _anybody(request: Request) -> Here:
     return cast(Here, request.app.state.here)
 
 
-def _idempotency_key(request: Request) -> str | None:
+async def _idempotency_key(request: Request) -> str | None:
     key = request.headers.get("idempotency-key")
     if key is not None and not 1 <= len(key) <= 255:
         raise Problem(422, "Cannot be used", "Idempotency-Key must have 1 to 255 characters")

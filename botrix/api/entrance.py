@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse
@@ -19,11 +21,14 @@ SIGN_IN_PATH = "/api/sign-in"
 OPEN = frozenset({"/live", "/ready", "/health", SIGN_IN_PATH})
 """Probes ask without a key; the answers name no job, no account and no directory. Who signs in
 brings the key in the body."""
+_PAGE, _FILES = "/", "/static/"
+"""The dashboard's own files, which hold no data."""
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Entrance:
-    """Pure ASGI, so that a streamed body stays a stream. What comes in bears `who` in its state."""
+    """Pure ASGI, so that a streamed body stays a stream. What comes in bears `who` in its state,
+    and `again`, for answers that take long: who it is by then."""
 
     def __init__(self, app: ASGIApp, trust: Trust) -> None:
         self._app = app
@@ -41,7 +46,8 @@ class Entrance:
             who = await self._who(scope, headers)
             if who is not None:
                 await _require_patience(scope["app"].state.here.rate, who)
-            scope.setdefault("state", {})["who"] = who
+            state = scope.setdefault("state", {})
+            state["who"], state["again"] = who, partial(self._who, scope, headers)
         except (Problem, BotrixError) as error:
             await _challenged(answer_to(error))(scope, receive, send)
             return
@@ -49,7 +55,7 @@ class Entrance:
 
     async def _who(self, scope: Scope, headers: Headers) -> Who | None:
         """Raises Problem where nobody is recognized; None is for what is open to everybody."""
-        if scope["path"] in OPEN:
+        if is_open(scope["path"]):
             if "origin" in headers and not of_same_site(headers):
                 raise _foreign()
             return None
@@ -70,6 +76,11 @@ class Entrance:
         if foreign:
             raise Problem(403, "Not from here", foreign)
         return local(peer)
+
+
+def is_open(path: str) -> bool:
+    """Whether nobody needs to say who he is."""
+    return path in OPEN or path == _PAGE or path.startswith(_FILES)
 
 
 async def _require_patience(rate: Rate, who: Who) -> None:
@@ -119,8 +130,10 @@ def _careful(send: Send) -> Send:
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
-            extra = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
-            message = {**message, "headers": [*message.get("headers", []), *extra]}
+            headers = [*message.get("headers", []), (b"x-content-type-options", b"nosniff")]
+            if not any(name == b"cache-control" for name, _ in headers):
+                headers.append((b"cache-control", b"no-store"))
+            message = {**message, "headers": headers}
         await send(message)
 
     return sent

@@ -38,7 +38,8 @@ async def of_account(
         last = await here.queries.last_worker(here.tenant, job_id, index)
         told.append(
             {
-                "at": account["updated_at"], "what": "created", "account": account_id,
+                "at": min(account["updated_at"], job["finished_at"] or account["updated_at"]),
+                "what": "created", "account": account_id,
                 "attempt": account["attempt"], "session": last["last_session"],
                 "worker": last["worker_id"],
             }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -14,6 +16,7 @@ from botrix.api.body import read_as
 from botrix.api.door import Here, Key, Reveals, account_key
 from botrix.api.problems import Problem
 from botrix.api.schemas import AccountView, ExportRequest, Revealed, account_view
+from botrix.cards import POLICY, as_cards
 from botrix.creators.creator import Creator
 from botrix.errors import InvalidInput, LedgerDown
 from botrix.export import COLUMNS, as_csv, read_recipient, sealed_for
@@ -22,6 +25,7 @@ from botrix.model import Outcome, OutcomeKind, tag_of
 from botrix.passwords import read_policy
 
 router = APIRouter(tags=["passwords"])
+_Written = Callable[[Iterable[Sequence[str]]], bytes]
 _SETTLED = 30.0
 """Beyond the time-out of a request; includes what a creator may wait before it."""
 _MARGIN = 5.0
@@ -30,7 +34,7 @@ _BODY = {"requestBody": {"required": True, "content": {"application/json": {"sch
 _FILE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The file, with the headers Botrix-Accounts (how many) and Botrix-Left.",
-        "content": {"text/csv": {}, "application/octet-stream": {}},
+        "content": {"text/csv": {}, "application/octet-stream": {}, "text/html": {}},
     }
 }
 
@@ -80,31 +84,46 @@ async def export(request: Request, here: Reveals, job_id: str, key: Key) -> Resp
     """The passwords of a final job that were never revealed, as a file; they are erased here as
     they leave. The header Botrix-Left tells how many are left; the next call gives those; then 410.
 
-    **A `csv` holds passwords in the clear**: whoever reads the file has them. Prefer `sealed`,
-    which only the recipient opens. Cells are quoted, and what a spreadsheet would execute gets an
+    **`csv` and `cards` hold passwords in the clear**: whoever reads the file has them. Prefer
+    `sealed`, which only the recipient opens. `cards` is a page of ten cards a sheet, to be printed
+    and cut apart. Cells of a `csv` are quoted, and what a spreadsheet would execute gets an
     apostrophe before it: at the start of a cell and behind `,` `;` `|`, tab and line ends. To read
     a cell exactly, drop one apostrophe at each of these places.
     """
     asked = read_as(ExportRequest, await request.body())
-    if (asked.recipient is None) != (asked.format == "csv"):
-        raise InvalidInput("give a recipient for the format sealed, and none for csv")
-    recipient = None if asked.recipient is None else read_recipient(asked.recipient)
+    written, name, headers = _form(asked, job_id)
     opened = _opened(here, job_id)
 
     def packed(rows: list[Row]) -> bytes:
-        content = as_csv(_line(row, opened) for row in rows)
-        return content if recipient is None else sealed_for(recipient, content)
+        return written(_line(row, opened) for row in rows)
 
-    mark = sha256(asked.model_dump_json().encode()).hexdigest()
+    # As before there were cards: a key may come again after an upgrade.
+    new = {name for name in ("title", "sign_in") if getattr(asked, name) is None}
+    mark = sha256(asked.model_dump_json(exclude=new).encode()).hexdigest()
     part = await _held(here).export(
         here.tenant, job_id, asked.limit, packed, here.who.actor, key, mark
     )
-    name, kind = f"{job_id}.csv", "text/csv; charset=utf-8"
-    if recipient is not None:
-        name, kind = f"{name}.age", "application/octet-stream"
-    headers = {"Botrix-Accounts": str(part.accounts), "Botrix-Left": str(part.left)}
+    headers |= {"Botrix-Accounts": str(part.accounts), "Botrix-Left": str(part.left)}
     headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return Response(part.content, headers=headers, media_type=kind)
+    return Response(part.content, headers=headers)
+
+
+def _form(asked: ExportRequest, job_id: str) -> tuple[_Written, str, dict[str, str]]:
+    """How the file is written, its name, and what is said of it. Raises InvalidInput."""
+    if (asked.recipient is None) != (asked.format != "sealed"):
+        raise InvalidInput("give a recipient for the format sealed, and none for csv and cards")
+    if asked.format != "cards" and (asked.title, asked.sign_in) != (None, None):
+        raise InvalidInput("title and sign_in are for the format cards; leave them out")
+    sandbox = {"Content-Security-Policy": "default-src 'none'; sandbox"}
+    if asked.recipient is not None:
+        recipient = read_recipient(asked.recipient)
+        kind = {"Content-Type": "application/octet-stream"}
+        return lambda rows: sealed_for(recipient, as_csv(rows)), f"{job_id}.csv.age", kind | sandbox
+    if asked.format == "csv":
+        return as_csv, f"{job_id}.csv", {"Content-Type": "text/csv; charset=utf-8"} | sandbox
+    cards = partial(as_cards, title=asked.title or "", sign_in=asked.sign_in or "")
+    headers = {"Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'; sandbox"}
+    return cards, f"{job_id}.html", headers | {"Content-Type": "text/html; charset=utf-8"}
 
 
 def _held(here: Here) -> Passwords:

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -64,12 +65,16 @@ def problem(status: int, title: str, detail: str, **more: Any) -> JSONResponse:
 
 def add_handlers(app: FastAPI) -> None:
     """Nothing that goes wrong leaves the app in another form."""
-    app.add_exception_handler(Problem, _known)
-    app.add_exception_handler(BotrixError, _known)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(ClientDisconnect, _gone)
+    for kind, answer in _ANSWERS.items():
+        app.add_exception_handler(kind, answer)
     app.add_exception_handler(Exception, _unknown)
+
+
+async def answer_of(request: Request, error: Exception) -> JSONResponse:
+    """To one of KNOWN, as the app answers it."""
+    return await next(made for kind, made in _ANSWERS.items() if isinstance(error, kind))(
+        request, error
+    )
 
 
 def answer_to(error: Problem | BotrixError) -> JSONResponse:
@@ -132,9 +137,20 @@ async def _gone(_: Request, __: Exception) -> JSONResponse:
     return problem(400, "Cut off", "the body ended too early; send it again")
 
 
+_ANSWERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[JSONResponse]]] = {
+    Problem: _known,
+    BotrixError: _known,
+    RequestValidationError: _invalid,
+    HTTPException: _http,
+    ClientDisconnect: _gone,
+}
+KNOWN = tuple(_ANSWERS)
+"""What is answered by what it says, and is no mistake of Botrix."""
+
+
 async def _unknown(request: Request, error: Exception) -> JSONResponse:
     answer = problem(500, "Failed", _INSIDE)
     answer.headers["Cache-Control"] = "no-store"  # this one does not pass the entrance
     more = {"path": request.url.path, **_named(answer)}
-    _log.error("request failed", exc_info=error, extra=more)
+    _log.error("a request failed: a mistake of Botrix", exc_info=error, extra=more)
     return answer

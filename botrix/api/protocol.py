@@ -66,6 +66,7 @@ class Protocol(HttpToolsProtocol):
         if len(self.pipeline) >= _PIPELINED:
             raise self._reason(Problem(400, "Too many", "await answers before you ask for more"))
         super().on_message_begin()
+        self.scope["state"]["cut"] = self.transport.abort  # for an answer that nobody reads
         self._part, self._fields = "head", 0
         self._within(self.head_within)
 

@@ -12,9 +12,9 @@ from fastapi.dependencies.models import Dependant
 from botrix.api.problems import Problem
 
 
-def only_known(request: Request) -> None:
+async def only_known(request: Request) -> None:
     """Raises Problem. Probes and scrapers may add what they like to their paths."""
-    if not request.query_params or not request.url.path.startswith("/api/"):
+    if not request.scope["query_string"] or not request.url.path.startswith("/api/"):
         return
     known = _names(request.scope["route"].dependant)
     asked = Counter(name for name, _ in request.query_params.multi_items())

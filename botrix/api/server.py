@@ -8,20 +8,26 @@ from collections.abc import Awaitable, Callable
 
 import uvicorn
 
+from botrix import traces
 from botrix.errors import LedgerDown
 from botrix.notify import Notifier
+
+_LAST_SPANS = 2.0
+"""Seconds that they may take."""
 
 
 class Server(uvicorn.Server):
     """look: raises LedgerDown while jobs cannot be accepted; the first that does not, once this
-    server listens, makes it ready."""
+    server listens, makes it ready. ending: called before anything of it ends."""
 
     def __init__(
-        self, config: uvicorn.Config, notifier: Notifier, look: Callable[[], Awaitable[None]]
-    ) -> None:
+        self, config: uvicorn.Config, notifier: Notifier, look: Callable[[], Awaitable[None]],
+        ending: Callable[[], None],
+    ) -> None:  # fmt: skip
         super().__init__(config)
         self._notifier = notifier
         self._look = look
+        self._ending = ending
 
     async def main_loop(self) -> None:
         telling = asyncio.create_task(self._tell())
@@ -33,7 +39,9 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         async with self._notifier.stopping("finishing what was asked"):
+            self._ending()
             await super().shutdown(sockets)
+            await asyncio.to_thread(traces.close, _LAST_SPANS)
 
     async def _tell(self) -> None:
         async with self._notifier.waiting("waiting for the ledger"):

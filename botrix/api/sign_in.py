@@ -69,4 +69,5 @@ async def me(here: Reads) -> dict[str, Any]:
 
 
 def _shown(who: Who) -> dict[str, Any]:
-    return {"tenant": who.tenant, "name": who.name, "role": who.role, "scopes": sorted(who.scopes)}
+    about = {"tenant": who.tenant, "name": who.name, "role": who.role}
+    return {**about, "scopes": sorted(who.scopes), "signed_in": who.key_id is not None}

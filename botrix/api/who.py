@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +13,13 @@ from botrix.audit import Actor
 from botrix.errors import LedgerDown
 from botrix.keys import Key, digest_of, proves, read_key
 from botrix.ledger.keys import Keys
-from botrix.model import DEFAULT_TENANT, ROLE_SCOPES, Role, Scope
+from botrix.model import DEFAULT_TENANT
+from botrix.roles import ROLE_SCOPES, Role, Scope
 
 _log = logging.getLogger(__name__)
-_REMEMBERED = 2.0
+_REMEMBERED, _AHEAD = 2.0, 1.0
 _MOST = 1000
+_Ask = Callable[[str], Awaitable[dict[str, Any] | None]]
 SIGNED_IN = 12 * 3600.0
 """Seconds until one must sign in anew."""
 
@@ -53,6 +57,7 @@ class Doorkeeper:
         self._keys = keys
         self._first = first
         self._known: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._asking: dict[str, asyncio.Task[dict[str, Any] | None]] = {}
         self._any: tuple[float, bool] = (0.0, False)
 
     async def by_key(self, text: str, address: str) -> Who | None:
@@ -61,15 +66,14 @@ class Doorkeeper:
         if key is None:
             return None
         await self._enter_first()
-        row = self._remembered(key.id) or self._remember(key.id, await self._keys.bearer(key.id))
+        row = await self._row(key.id, self._keys.bearer)
         good = proves(key.secret, row["digest"] if row else None)
         return _who(row, address) if row and good else None
 
     async def by_cookie(self, cookie: str, address: str) -> Who | None:
         """None where nobody signed in with it, or the key is no longer good."""
         digest = digest_of(cookie)
-        row = self._remembered(digest)
-        row = row or self._remember(digest, await self._keys.signed_in(digest))
+        row = await self._row(digest, self._keys.signed_in)
         return _who(row, address) if row else None
 
     async def keyless(self) -> bool:
@@ -88,6 +92,7 @@ class Doorkeeper:
 
     def forget(self, digest: str) -> None:
         """A cookie that was signed out."""
+        self._asking.pop(digest, None)
         self._known.pop(digest, None)
 
     async def _enter_first(self) -> None:
@@ -96,16 +101,47 @@ class Doorkeeper:
             self._first = None
             self._any = (time.monotonic(), True)
 
-    def _remembered(self, name: str) -> dict[str, Any] | None:
+    async def _row(self, name: str, ask: _Ask) -> dict[str, Any] | None:
+        """As it was lately. It is asked for again before it is too old, so that nobody waits."""
         until, row = self._known.get(name, (0.0, None))
-        return row if time.monotonic() < until else None
-
-    def _remember(self, name: str, row: dict[str, Any] | None) -> dict[str, Any] | None:
-        if row is not None:
-            if len(self._known) >= _MOST:
-                self._known.clear()
-            self._known[name] = (time.monotonic() + _REMEMBERED, row)
+        now = time.monotonic()
+        if now >= until:
+            return await asyncio.shield(self._asked(name, ask))
+        if now >= until - _AHEAD:
+            self._asked(name, ask)
         return row
+
+    def _asked(self, name: str, ask: _Ask) -> asyncio.Task[dict[str, Any] | None]:
+        """Once for all who ask at the same time."""
+        task = self._asking.get(name)
+        if task is None:
+            task = self._asking[name] = asyncio.create_task(self._learn(name, ask))
+            task.add_done_callback(_heeded)
+        return task
+
+    async def _learn(self, name: str, ask: _Ask) -> dict[str, Any] | None:
+        task, row = asyncio.current_task(), None
+        try:
+            row = await ask(name)
+        finally:
+            if self._asking.get(name) is task:  # else it was to be forgotten meanwhile
+                del self._asking[name]
+                self._remember(name, row)
+        return row
+
+    def _remember(self, name: str, row: dict[str, Any] | None) -> None:
+        if row is None:
+            self._known.pop(name, None)
+            return
+        if len(self._known) >= _MOST:
+            self._known.clear()
+        self._known[name] = (time.monotonic() + _REMEMBERED, row)
+
+
+def _heeded(task: asyncio.Task[Any]) -> None:
+    """What it failed of was told to who waited; who did not wait asks again."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _who(row: dict[str, Any], address: str) -> Who:

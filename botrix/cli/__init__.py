@@ -19,14 +19,27 @@ _COMMANDS = {
     "worker": "botrix.cli.worker",
     "generate": "botrix.cli.jobs",
     "import": "botrix.cli.jobs",
+    "apply": "botrix.cli.apply",
+    "failed-rows": "botrix.cli.failed_rows",
     "jobs": "botrix.cli.jobs",
+    "watch": "botrix.cli.watch",
+    "pause": "botrix.cli.control",
+    "resume": "botrix.cli.control",
+    "approve": "botrix.cli.control",
+    "release": "botrix.cli.control",
+    "cancel": "botrix.cli.many",
+    "retry": "botrix.cli.many",
     "accounts": "botrix.cli.jobs",
     "reveal": "botrix.cli.passwords",
     "reset": "botrix.cli.passwords",
     "export": "botrix.cli.passwords",
+    "undo": "botrix.cli.undo",
     "explain": "botrix.cli.explain",
-    "workers": "botrix.cli.jobs",
+    "workers": "botrix.cli.workers",
+    "top": "botrix.cli.top",
     "directory": "botrix.cli.directories",
+    "template": "botrix.cli.templates",
+    "reconcile": "botrix.cli.reconcile",
     "tenant": "botrix.cli.tenants",
     "health": "botrix.cli.health",
     "secrets": "botrix.cli.secrets",
@@ -34,6 +47,8 @@ _COMMANDS = {
     "audit": "botrix.cli.audit",
     "key-ring": "botrix.cli.key_ring",
     "purge": "botrix.cli.purge",
+    "webhook": "botrix.cli.webhooks",
+    "completion": "botrix.cli.completion",
 }
 
 
@@ -59,6 +74,17 @@ class _Lazy(click.Group):
         except click.ClickException as error:
             raise click.ClickException(plain(error.message)) from None
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """Without importing every command for its help."""
+        from click.shell_completion import CompletionItem
+
+        named = [
+            CompletionItem(name, help=told)
+            for name, told in _HELP.items()
+            if name.startswith(incomplete)
+        ]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_HELP.items()))
@@ -70,14 +96,27 @@ _HELP = {
     "worker": "Run one worker.",
     "generate": "Ask for N accounts.",
     "import": "Hand in a roster (CSV or NDJSON).",
+    "apply": "Create what a plan showed.",
+    "failed-rows": "Write the rows of a roster that failed into a file, to be mended.",
     "jobs": "List jobs, or show one.",
+    "watch": "Show how a job goes on, until it is final.",
+    "pause": "Let a job wait.",
+    "resume": "Let a paused job go on.",
+    "approve": "Create the rest, after the first accounts of a job.",
+    "release": "Let a job go on of which too many accounts failed.",
+    "cancel": "Create no more accounts of a job, or of many jobs.",
+    "retry": "Try what failed of a job, or of many jobs, again.",
     "accounts": "List accounts.",
     "reveal": "Show the password of an account, once.",
     "reset": "Set a new password for an account.",
     "export": "Write the passwords of a job into a file, once.",
+    "undo": "Remove the accounts that a job created.",
     "explain": "Tell what happened to a job or an account, and why.",
-    "workers": "List the live workers.",
-    "directory": "Add, list or check directories.",
+    "template": "Say how accounts are made of the columns of a roster.",
+    "top": "Show workers, lanes, jobs and directories live.",
+    "workers": "List the live workers, or let one be quiet or drain.",
+    "directory": "Add, list, check or pause directories.",
+    "reconcile": "Compare the ledger with a directory, and mend what differs.",
     "tenant": "Create, list or bound tenants.",
     "migrate": "Bring the ledger to the newest schema.",
     "doctor": "Look whether everything needed is there.",
@@ -87,6 +126,8 @@ _HELP = {
     "audit": "Verify or export the record of who did what.",
     "key-ring": "List, add, rotate or prune the keys of passwords.",
     "purge": "Erase passwords, and delete jobs, that were kept long enough.",
+    "webhook": "Add or see to webhooks, which are told what becomes of jobs.",
+    "completion": "Print what lets bash, zsh or fish complete by Tab.",
 }
 
 

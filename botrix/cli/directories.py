@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from botrix.cli import offered
 from botrix.cli.console import console
+from botrix.cli.pausing import pause, resume
 from botrix.cli.render import print_json, print_rows, say
 from botrix.errors import BotrixError
 from botrix.model import DEFAULT_TENANT
@@ -19,19 +21,27 @@ from botrix.settings import Settings
 
 if TYPE_CHECKING:
     from botrix.creators.creator import Check
+    from botrix.entering import Asked
     from botrix.ledger.governing import Use
+    from botrix.sealing import Sealer
 
 _tenant = click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose it is.")
 
 
 @click.group()
 def directory() -> None:
-    """Add, list or check directories, or list their kinds."""
+    """Add, list, check or pause directories, or list their kinds."""
+
+
+directory.add_command(pause)
+directory.add_command(resume)
 
 
 @directory.command("add")
 @click.argument("name")
-@click.option("--kind", required=True, help="See: botrix directory kinds")
+@click.option(
+    "--kind", required=True, help="See: botrix directory kinds", shell_complete=offered.kinds
+)
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A setting of the kind.")
 @click.option(
     "--secret", "secrets", multiple=True, metavar="NAME",
@@ -51,14 +61,17 @@ def add(
     tenant: str,
 ) -> None:
     """Add a directory. Secrets by reference (token_env=NAME, token_file=PATH) or sealed."""
+    from botrix import entering
+
     config, policy = (dict(_pair(pair) for pair in given) for given in (pairs, rules))
-    _run(_add(tenant, name, kind, {**config, **_asked_for(secrets)}, policy))
+    asked = entering.Asked(kind, config, _asked_for(secrets), policy)
+    _run(_add(tenant, name, asked))
     whose = "" if tenant == DEFAULT_TENANT else f" --tenant {tenant}"
     click.echo(f"directory {name} was added; try it: botrix directory check {name}{whose}")
 
 
 @directory.command("secret")
-@click.argument("name")
+@click.argument("name", shell_complete=offered.directories)
 @click.argument("setting")
 @_tenant
 def secret(name: str, setting: str, tenant: str) -> None:
@@ -79,7 +92,7 @@ def list_(as_json: bool, tenant: str) -> None:
 
 
 @directory.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=offered.directories)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @_tenant
 def show(name: str, as_json: bool, tenant: str) -> None:
@@ -88,7 +101,8 @@ def show(name: str, as_json: bool, tenant: str) -> None:
     if as_json:
         print_json({"directory": name, **msgspec.structs.asdict(use)})
         return
-    why = f": {use.reason}" if use.reason else ""
+    by = f" by {use.by}" if use.by else ""
+    why = f"{by}: {use.reason}" if use.reason else by
     probe = "" if use.next_probe_in is None else f"; probed in {use.next_probe_in:.0f} s"
     say(f"{name} is {use.status}{why}{probe}")
     if use.limit is not None:
@@ -97,17 +111,33 @@ def show(name: str, as_json: bool, tenant: str) -> None:
 
 
 @directory.command("kinds")
+@click.argument("kind", required=False)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def kinds(as_json: bool) -> None:
-    """List the kinds that there are here, and the packages that they come from."""
+def kinds(kind: str | None, as_json: bool) -> None:
+    """List the kinds that there are here with their packages, or the settings of KIND."""
     from botrix.creators import brought
 
+    if kind is not None:
+        print_rows(_settings(kind), ("name", "type", "required", "default", "help"), as_json)
+        return
     rows = [asdict(one) for one in brought()]
     print_rows(rows, ("kind", "package", "problem"), as_json)
 
 
+def _settings(kind: str) -> list[dict[str, Any]]:
+    from botrix.creators import settings_of
+
+    try:
+        settings = settings_of(kind)
+    except BotrixError as error:
+        raise click.ClickException(str(error)) from None
+    if settings is None:
+        raise click.ClickException(f"the kind {kind} does not tell its settings; see its own page")
+    return [{**asdict(one), "place": one.place} for one in settings]
+
+
 @directory.command("check")
-@click.argument("name")
+@click.argument("name", shell_complete=offered.directories)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @_tenant
 def check(name: str, as_json: bool, tenant: str) -> None:
@@ -164,45 +194,23 @@ def _run(work: Any) -> Any:
         raise click.ClickException(str(error)) from None
 
 
-async def _add(
-    tenant: str, name: str, kind: str, config: dict[str, Any], rules: dict[str, Any]
-) -> None:
-    from botrix.creators import check_policy, check_secrets, load, open_creator
+async def _add(tenant: str, name: str, asked: Asked) -> None:
+    from botrix.entering import Entering
     from botrix.ledger.engine import create_engine
     from botrix.ledger.queries import Queries
-    from botrix.passwords import checked
+    from botrix.sealing import load_sealer
 
-    load(kind)
-    policy = checked(rules)
-    check_policy(kind, policy)
-    plain, secrets = _parted(config)
-    check_secrets(kind, secrets)
     settings = Settings.read()
-    if kind != "local":  # its file would be made
-        await (await open_creator(kind, config, timeout=settings.request_timeout)).close()
-    sealed = await _sealed(settings, tenant, name, secrets) if secrets else "{}"
     queries = Queries(create_engine(settings.ledger_url))
+
+    def sealer() -> Sealer:
+        return load_sealer(settings.sealing_key_file, settings.sealing_keys)
+
     try:
-        await queries.add_directory(
-            tenant, name, kind, json.dumps(plain), console(), secrets=sealed, policy=policy.text()
-        )
+        entering = Entering(queries, sealer, settings.request_timeout)
+        await entering.add(tenant, name, asked, console())
     finally:
         await queries.close()
-
-
-def _parted(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The plain settings, and the secrets."""
-    from botrix.creators.creator import Secret
-
-    secrets = {key: value for key, value in config.items() if isinstance(value, Secret)}
-    return {key: value for key, value in config.items() if key not in secrets}, secrets
-
-
-async def _sealed(settings: Settings, tenant: str, name: str, secrets: dict[str, Any]) -> str:
-    from botrix.services import Services, seal_secrets
-
-    async with Services(settings) as services:
-        return seal_secrets(services.sealer, tenant, name, secrets)
 
 
 async def _reseal(tenant: str, name: str, secrets: dict[str, Any]) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from botrix.cli import offered
 from botrix.cli.client import Api
 from botrix.cli.jobs import api_url, for_programs
 from botrix.cli.render import print_json, say
 
 
 @click.command()
-@click.argument("what", metavar="[JOB|ACCOUNT]", required=False)
+@click.argument("what", metavar="[JOB|ACCOUNT]", required=False, shell_complete=offered.jobs())
 @click.option("--limit", type=click.IntRange(1), default=10_000, show_default=True)
 @api_url
 @for_programs

@@ -14,7 +14,8 @@ import click
 from botrix.cli.console import console
 from botrix.cli.render import print_rows
 from botrix.errors import BotrixError
-from botrix.model import DEFAULT_TENANT, Role
+from botrix.model import DEFAULT_TENANT
+from botrix.roles import Role
 from botrix.settings import Settings
 
 T = TypeVar("T")

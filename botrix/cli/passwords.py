@@ -13,7 +13,9 @@ from typing import Any
 
 import click
 
+from botrix.cli import offered
 from botrix.cli.client import Api
+from botrix.cli.files import made, write
 from botrix.cli.jobs import api_url, for_programs
 from botrix.cli.render import print_rows
 
@@ -23,10 +25,11 @@ _PART_LOST = (
     "if the answer was lost, these passwords have left: botrix reset ACCOUNT, for each that "
     "`botrix accounts --job {0} --json` tells was revealed"
 )
-_IN_THE_CLEAR = (
-    "warning: {0} holds passwords in the clear; hand them out and delete it, or seal them from the "
-    "start: --recipient age1…"
-)
+_IN_THE_CLEAR = {
+    "csv": "warning: {0} holds passwords in the clear; hand them out and delete it, or seal them "
+    "from the start: --recipient age1…",
+    "cards": "warning: {0} holds passwords in the clear; print it (A4 or Letter), and delete it",
+}
 
 
 @click.command()
@@ -58,31 +61,34 @@ def reset(account: str, url: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("job")
+@click.argument("job", shell_complete=offered.jobs())
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new file.")
+@click.option("--format", "form", type=click.Choice(["csv", "sealed", "cards"]), help="csv.")
 @click.option("--recipient", metavar="KEY", help="Seal it with age for this public key (age1…).")
+@click.option("--title", metavar="LINE", help="On each card.")
+@click.option("--sign-in", metavar="ADDRESS", help="On each card: where to sign in.")
 @click.option("--limit", type=int, help="Accounts in one file, at most (20000).")
 @api_url
-def export(job: str, out: Path, recipient: str | None, limit: int | None, url: str) -> None:
+def export(job: str, out: Path, form: str | None, url: str, **asked: Any) -> None:
     """Write the passwords of a final JOB that were never revealed, once.
 
-    CSV, or an age file for --recipient. What does not fit into one file goes into FILE-2 and so on
-    (the number stands before the suffix). Files are only their owner's (0600); none is replaced."""
+    CSV; an age file for --recipient; or cards, a page of ten cards a sheet to be printed. What does
+    not fit into one file goes into FILE-2 and so on (the number stands before the suffix). Files
+    are only their owner's (0600); none is replaced."""
     api = Api(url, _PATIENCE, _PART_LOST.format(job))
-    asked = {"format": "csv", "recipient": recipient, "limit": limit}
-    asked |= {"format": "sealed"} if recipient else {}
+    asked["format"] = form or ("sealed" if asked["recipient"] else "csv")
     number, left = 0, 1
     while left:
         number += 1
         file = _numbered(out, number)
         left = _part(api, job, asked, file)
-        if not recipient:
-            click.echo(_IN_THE_CLEAR.format(file), err=True)
+        if asked["format"] in _IN_THE_CLEAR:
+            click.echo(_IN_THE_CLEAR[asked["format"]].format(file), err=True)
 
 
 def _part(api: Api, job: str, asked: dict[str, Any], path: Path) -> int:
     """Writes one file, which is made before anything leaves. How many are left."""
-    file = _made(path)
+    file = made(path, "nothing more was exported")
     try:
         content, headers = api.download(f"/api/jobs/{job}/export", asked)
     except BaseException:
@@ -90,32 +96,16 @@ def _part(api: Api, job: str, asked: dict[str, Any], path: Path) -> int:
         path.unlink()
         raise
     try:
-        _written(file, content)
+        write(file, content)
+        os.fsync(file)
     except OSError as error:
         lost = _PART_LOST.format(job)
         raise click.ClickException(f"{path} cannot be written: {error.strerror}; {lost}") from None
+    finally:
+        os.close(file)
     left = int(headers["Botrix-Left"])
     click.echo(f"{path}: {headers['Botrix-Accounts']} passwords, {left} left")
     return left
-
-
-def _made(path: Path) -> int:
-    try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise click.ClickException(
-            f"{path} cannot be made ({error.strerror}), so nothing more was exported; name another "
-            "file by --out"
-        ) from None
-
-
-def _written(file: int, content: bytes) -> None:
-    """All of it is on the disk afterwards."""
-    with open(file, "wb", buffering=0) as raw:
-        left = memoryview(content)
-        while left:
-            left = left[raw.write(left) :]
-        os.fsync(file)
 
 
 def _numbered(out: Path, number: int) -> Path:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
+import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,9 +16,11 @@ from botrix.errors import BotrixError
 from botrix.settings import Settings
 
 _FIRST_COMMANDS = """
-Botrix is up: http://127.0.0.1:{port}   (data in {data})
+Botrix is up. Open it in a browser: http://127.0.0.1:{port}/
 
-  curl -X POST http://localhost:{port}/api/accounts/generate \\
+or ask it from another terminal (data in {data}):
+
+{path}  curl -X POST http://localhost:{port}/api/accounts/generate \\
        -H "Content-Type: application/json" -d '{{"count": 1, "priority": "high"}}'
   botrix generate --count 100 --watch --url http://127.0.0.1:{port}
   botrix jobs --url http://127.0.0.1:{port}
@@ -44,18 +49,27 @@ def up(data: str | None, port: int | None, workers: int) -> None:
         raise click.ClickException(str(error)) from None
 
 
+def first_commands(settings: Settings) -> str:
+    """As they can be pasted: a shell knows nothing of a virtual environment's folder."""
+    here = Path(sys.executable).parent
+    known = shutil.which("botrix")
+    reached = known is not None and Path(known).parent.resolve() == here.resolve()
+    path = "" if reached else f'  export PATH="{here}:$PATH"\n'
+    return _FIRST_COMMANDS.format(port=settings.port, data=settings.data, path=path)
+
+
 async def _up(settings: Settings, workers: int) -> None:
     from botrix.log import set_up
     from botrix.supervisor import Supervisor
 
-    set_up("WARNING")
+    set_up(settings, "up", "WARNING")
     supervisor = Supervisor(settings, workers, os.environ)
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     try:
         await supervisor.start()
-        click.echo(_FIRST_COMMANDS.format(port=settings.port, data=settings.data))
+        click.echo(first_commands(settings))
         await stopping.wait()
         click.echo("ending: what is under way is finished first")
     finally:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from botrix.errors import BotrixError
-from botrix.settings import Settings
+from botrix.settings import MOST_PROCESSES, Settings, in_environ
 
 
 @click.command()
@@ -20,14 +20,27 @@ from botrix.settings import Settings
 @click.option(
     "--ledger-url", help="The ledger: sqlite:///FILE or postgresql://… (?sslmode=verify-full: TLS)."
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(1, MOST_PROCESSES),
+    help="Worker processes of this daemon, on PostgreSQL (1).",
+)
 @click.option("--max-retries", type=click.IntRange(0, 100), help="Retries per account (3).")
 @click.option("--health-check-interval", type=float, help="Seconds between heartbeats (30).")
 def worker(**given: Any) -> None:
     """Run one worker until SIGTERM or Ctrl-C; a second signal hands back at once."""
-    from botrix.worker.daemon import main
-
     try:
         settings = Settings.read(**given)
-        sys.exit(main(settings))
+        sys.exit(_run(settings, given))
     except BotrixError as error:
         raise click.ClickException(str(error)) from None
+
+
+def _run(settings: Settings, given: dict[str, Any]) -> int:
+    if settings.processes > 1:
+        from botrix.worker import crew
+
+        return crew.main(settings, in_environ(given))
+    from botrix.worker import daemon
+
+    return daemon.main(settings)

@@ -15,8 +15,9 @@ from typing import Any, cast
 from botrix import __version__
 from botrix.creators import plugins
 from botrix.creators.creator import Creator, Kind, Secret
+from botrix.creators.declared import Setting
 from botrix.creators.gate import Gate
-from botrix.creators.limits import read_limits
+from botrix.creators.limits import LIMITS, ON_UNDO, UNDOING, read_limits, read_on_undo
 from botrix.errors import DirectoryError
 from botrix.passwords import PasswordPolicy
 
@@ -28,6 +29,18 @@ OWN = {
     "scim": "botrix.creators.scim.creator",
     "simulated": "botrix.creators.simulated",
 }
+
+_DECLARED = {
+    "jupyterhub": "botrix.creators.jupyterhub.declared",
+    "keycloak": "botrix.creators.keycloak.declared",
+    "local": "botrix.creators.local",
+    "ldap": "botrix.creators.ldap.declared",
+    "scim": "botrix.creators.scim.declared",
+    "simulated": "botrix.creators.simulated",
+}
+"""Where the settings of each stand: in modules that load no client of anything."""
+FOR_TRIALS = frozenset({"simulated"})
+"""Takes the memory of workers, which all tenants share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +79,30 @@ def load(kind: str) -> Kind:
         return cast(Kind, import_module(OWN[kind]))
     except ImportError as error:
         raise DirectoryError(f"the kind {kind} cannot be used here: {error}") from None
+
+
+def settings_of(kind: str) -> tuple[Setting, ...] | None:
+    """All that a directory of this kind has. None: its package does not say. Raises DirectoryError
+    as `load` does."""
+    if kind in OWN:
+        return (*import_module(_DECLARED[kind]).SETTINGS, UNDOING)
+    held = load(kind)
+    said: tuple[Setting, ...] | None = getattr(held, "SETTINGS", None)
+    if said is None:
+        return None
+    return (*said, *(LIMITS if held.GATED else ()), UNDOING)
+
+
+def described() -> list[tuple[Brought, tuple[Setting, ...] | None]]:
+    """All that can be used or should be, with their settings. Loads the packages of others, and no
+    kind of ours."""
+    found = [(Brought(kind, f"botrix {__version__}"), settings_of(kind)) for kind in sorted(OWN)]
+    for kind, plugin in sorted(plugins.plugins().items()):
+        if kind not in OWN:
+            problem = _problem(kind)
+            one = Brought(kind, plugin.package, problem)
+            found.append((one, None if problem else settings_of(kind)))
+    return found
 
 
 def _problem(kind: str) -> str:
@@ -110,4 +147,6 @@ async def open_creator(
     if module.GATED:
         limits = read_limits(config)
         gate.rate, gate.most, gate.governed = limits.rate, limits.most, True
-    return await module.open_creator(config, timeout, gate)
+    read_on_undo(config)
+    own = {name: value for name, value in config.items() if name != ON_UNDO}
+    return await module.open_creator(own, timeout, gate)

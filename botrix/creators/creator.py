@@ -23,13 +23,14 @@ class Wanted(msgspec.Struct, frozen=True, gc=False):
     """An account as a directory should hold it. The password is plain, and never shown.
     unguessable: the user name holds random characters, so that an entry of this name is ours.
     must_change: whoever signs in first must choose another password, where the directory can say
-    so."""
+    so. entry_id: under which it was created, where it is looked for to be removed."""
 
     tag: str
     person: Person
     password: str
     unguessable: bool = False
     must_change: bool = False
+    entry_id: str | None = None
 
     def __repr__(self) -> str:
         return f"Wanted({self.tag!r}, {self.person.username!r})"
@@ -56,13 +57,57 @@ class Whose(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """What `find` saw under a name; `unsure` means that the directory did not tell: `counted` is
-    then whether that uses up a call, and retry_after how many seconds it asks to wait."""
+    then whether that uses up a call, and retry_after how many seconds it asks to wait. tag: that
+    the entry bears, always given where it is of another job. fields: what the directory shows of
+    the entry, by the names of FIELDS, as far as it keeps them; active: whether it may sign in; both
+    None where it does not say."""
 
     whose: Whose
     entry_id: str | None = None
     detail: str | None = None
     counted: bool = True
     retry_after: float | None = None
+    tag: str | None = None
+    fields: Mapping[str, str] | None = None
+    active: bool | None = None
+
+
+FIELDS = ("email", "given_name", "family_name", "display_name")
+"""What a sighting may tell of an entry, beside its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a directory shows of one; fields and active as in a Sighting. tag: None where it bears
+    none, be it of Botrix or not."""
+
+    entry_id: str
+    username: str
+    tag: str | None = None
+    fields: Mapping[str, str] | None = None
+    active: bool | None = None
+
+    @property
+    def is_of_botrix(self) -> bool:
+        return self.tag is not None and self.tag.startswith("botrix:")
+
+    def seen(self, whose: Whose, detail: str | None = None) -> Sighting:
+        """Under a name that was looked for."""
+        return Sighting(
+            whose, self.entry_id, detail, tag=self.tag, fields=self.fields, active=self.active
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """A page of what `ours` tells. next: where the one after it begins; None at the end. problem:
+    why there is no more to be told, though there may be; keeps_tags: False where there never will
+    be, since the directory keeps none."""
+
+    entries: Sequence[Entry] = ()
+    next: str | None = None
+    problem: str = ""
+    keeps_tags: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +144,11 @@ class Creator(Protocol):
 
     `create` need not see to groups: `join` follows it, for those that were created or adopted. It
     may be asked again for what is done already. An account that wants a group which there is not
-    should be rejected by `create` with the reason "no such group", before it exists."""
+    should be rejected by `create` with the reason "no such group", before it exists.
+
+    `ours` lists the entries that bear a tag of Botrix, of whatever job or tenant, page by page;
+    after: `next` of the page before it, None for the first one. What comes or goes meanwhile may be
+    missed."""
 
     kind: str
     unique_key: str
@@ -109,6 +158,8 @@ class Creator(Protocol):
     async def check(self) -> Check: ...
 
     async def find(self, wanted: Sequence[Wanted]) -> Sequence[Sighting]: ...
+
+    async def ours(self, after: str | None) -> Entries: ...
 
     async def create(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]: ...
 
@@ -124,7 +175,8 @@ class Creator(Protocol):
 
 
 class Kind(Protocol):
-    """The module of a kind. SEALED: the settings that may come sealed, as a `Secret`.
+    """The module of a kind. SEALED: the settings that may come sealed, as a `Secret`; what all of
+    its settings are says `SETTINGS`, where it has one (declared.py).
     DEMANDS_A_CHANGE: whether it can honour `Wanted.must_change`. GATED: whether its requests go
     through the gate, so that `concurrency` and `rate` are settings of it."""
 

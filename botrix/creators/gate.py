@@ -12,11 +12,13 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
+from botrix import traces
 from botrix.creators.limits import MOST
 
 LONGEST_PATIENCE = 20.0
@@ -74,9 +76,10 @@ class Tally:
 
 
 class Call:
-    """One request. `shut` says why it must not be made; say `ended` once it was."""
+    """One request. `shut` says why it must not be made; say `ended` once it was. span: of it, where
+    what it is made for is traced."""
 
-    __slots__ = ("_began", "_gate", "_operations", "_timed", "after", "shut")
+    __slots__ = ("_began", "_gate", "_operations", "_timed", "after", "shut", "span")
 
     def __init__(self, gate: Gate, operations: int, timed: bool) -> None:
         self._gate = gate
@@ -85,11 +88,15 @@ class Call:
         self._began: float | None = None
         self.shut = ""
         self.after: float | None = None
+        self.span = traces.NOTHING
 
     async def __aenter__(self) -> Self:
         self.shut, self.after = await self._gate.enter(self._operations)
         if not self.shut:
             self._began = self._gate.now()
+            if traces.active():
+                self.span = traces.span("directory call", kind="client")
+                self.span.__enter__()
         return self
 
     def ended(self, how: Answered, after: float | None = None, problem: str = "") -> None:
@@ -97,7 +104,14 @@ class Call:
         if self._began is not None:
             seconds = self._gate.now() - self._began
             self._began = None
+            if self.span is not traces.NOTHING:
+                self._tell(how)
             self._gate.leave(how, seconds, self._operations if self._timed else 0, after, problem)
+
+    def _tell(self, how: Answered) -> None:
+        self.span.note({"botrix.answered": how})
+        if how is not Answered.DONE:
+            self.span.went_wrong(how)
 
     async def __aexit__(
         self,
@@ -108,6 +122,11 @@ class Call:
         if self._began is not None:
             self._began = None
             self._gate.free()  # given up from this side: that tells nothing of the directory
+        self.span.__exit__(kind, error, trace)
+
+
+only_looks: ContextVar[bool] = ContextVar("only_looks", default=False)
+"""Set while accounts are looked at for a plan."""
 
 
 class Gate:
@@ -143,8 +162,9 @@ class Gate:
 
     def call(self, operations: int = 1, *, timed: bool = True) -> Call:
         """Use as `async with gate.call() as call`. timed: it creates or changes something, so that
-        its time tells how much the directory bears; one that reads does not."""
-        return Call(self, operations, timed)
+        its time tells how much the directory bears; one that reads does not, unless it is for a
+        plan, which does nothing else."""
+        return Call(self, operations, timed or only_looks.get())
 
     @property
     def under_way(self) -> int:

@@ -1,15 +1,40 @@
-"""How much a directory may be asked, as its operator says. Pure."""
+"""The settings that all kinds have: how much a directory may be asked, as its operator says, and
+what an undo does there. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
+from botrix.creators.declared import Setting, Type
 from botrix.errors import DirectoryError
 
-NAMES = frozenset({"concurrency", "rate"})
+ON_UNDO = "on_undo"
 MOST = 64
+
+
+class OnUndo(StrEnum):
+    """What becomes of an account that a job created, once that job is undone."""
+
+    DELETE = "delete"
+    DISABLE = "disable"
+
+
+LIMITS = (
+    Setting(
+        "concurrency", "Calls at once, of all workers, at most; the limit finds its own level.",
+        Type.INTEGER, default=MOST,
+    ),
+    Setting("rate", "Operations a second, of all workers together; no limit else.", Type.NUMBER),
+)  # fmt: skip
+"""Of kinds whose requests go through the gate."""
+UNDOING = Setting(
+    ON_UNDO, "What becomes of the accounts of a job that is undone.",
+    default=OnUndo.DELETE.value, choices=tuple(OnUndo),
+)  # fmt: skip
+"""Of every kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +56,11 @@ def read_limits(config: Mapping[str, Any]) -> Limits:
     if type(rate) not in (int, float) or not 0 < rate <= 1_000_000:
         raise DirectoryError("`rate` must be a number of operations a second, above 0")
     return Limits(most, float(rate))
+
+
+def read_on_undo(config: Mapping[str, Any]) -> OnUndo:
+    """Raises DirectoryError, saying what to correct."""
+    asked = config.get(ON_UNDO, OnUndo.DELETE)
+    if asked not in list(OnUndo):
+        raise DirectoryError("`on_undo` must be delete or disable")
+    return OnUndo(asked)

@@ -22,12 +22,25 @@ from typing import Any, TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
-from botrix.creators.creator import Check, Member, Sighting, Wanted, Whose
+from botrix.creators.creator import (
+    FIELDS,
+    Check,
+    Entries,
+    Entry,
+    Member,
+    Sighting,
+    Wanted,
+    Whose,
+)
+from botrix.creators.declared import Setting, Type, names
 from botrix.creators.gate import Gate
 from botrix.errors import DirectoryError
 from botrix.model import Outcome, OutcomeKind
 
 T = TypeVar("T")
+SETTINGS = (
+    Setting("path", "The file that holds it; made where there is none.", Type.FILE, required=True),
+)
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
@@ -62,12 +75,19 @@ _INSERT = (
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (username_key) DO NOTHING"
 )
+_SHOWN = "entry_id, username, tag, active, email, given_name, family_name, display_name"
+_FIND = f"SELECT {_SHOWN} FROM entries WHERE username_key = ?"  # noqa: S608  own constants
+_PAGE = 500
+_OURS = (
+    f"SELECT {_SHOWN} FROM entries WHERE entry_id > ? AND tag GLOB 'botrix:*'"  # noqa: S608
+    f" ORDER BY entry_id LIMIT {_PAGE}"
+)
 
 
 async def open_creator(config: Mapping[str, Any], timeout: float, gate: Gate) -> LocalCreator:
     """config: {"path": file}. Makes the file where there is none."""
-    unknown = set(config) - {"path"}
-    if unknown or "path" not in config:
+    unknown = set(config) - names(SETTINGS)
+    if unknown or not isinstance(config.get("path"), str | Path):
         raise DirectoryError(
             "a local directory is configured by `path` alone; correct its settings"
         )
@@ -109,6 +129,13 @@ class LocalCreator:
             return await self._run(lambda db: [_sighting(db, one) for one in wanted])
         except sqlite3.Error as error:
             return [Sighting(Whose.UNSURE, detail=str(error))] * len(wanted)
+
+    async def ours(self, after: str | None) -> Entries:
+        try:
+            rows = await self._run(lambda db: db.execute(_OURS, (after or "",)).fetchall())
+        except sqlite3.Error as error:
+            return Entries(problem=f"the entries could not be read: {error}")
+        return Entries([_entry(row) for row in rows], rows[-1][0] if len(rows) == _PAGE else None)
 
     async def create(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]:
         loop = asyncio.get_running_loop()
@@ -216,16 +243,18 @@ def _create(
 
 
 def _sighting(db: sqlite3.Connection, one: Wanted) -> Sighting:
-    row = db.execute(
-        "SELECT entry_id, tag FROM entries WHERE username_key = ?", (folded(one.person.username),)
-    ).fetchone()
+    row = db.execute(_FIND, (folded(one.person.username),)).fetchone()
     if row is None:
         return Sighting(Whose.NOBODY)
-    entry_id, tag = row
-    if tag == one.tag:
-        return Sighting(Whose.OURS, entry_id)
-    whose = Whose.OTHER_JOB if tag.startswith("botrix:") else Whose.FOREIGN
-    return Sighting(whose, entry_id)
+    entry = _entry(row)
+    if entry.tag == one.tag:
+        return entry.seen(Whose.OURS)
+    return entry.seen(Whose.OTHER_JOB if entry.is_of_botrix else Whose.FOREIGN)
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    entry_id, username, tag, active, *said = row
+    return Entry(entry_id, username, tag, dict(zip(FIELDS, said, strict=True)), bool(active))
 
 
 def folded(username: str) -> str:

@@ -9,11 +9,23 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar, cast
 
-from botrix.creators.creator import Check, Creator, Kind, Member, Sighting, Wanted, Whose
+from botrix.creators.creator import (
+    FIELDS,
+    Check,
+    Creator,
+    Entries,
+    Entry,
+    Kind,
+    Member,
+    Sighting,
+    Wanted,
+    Whose,
+)
+from botrix.creators.declared import Setting, sealed
 from botrix.creators.gate import Gate
 from botrix.errors import BotrixError, DirectoryError
 from botrix.model import Outcome, OutcomeKind
@@ -62,13 +74,22 @@ def load(plugin: Plugin) -> Kind:
 
 
 def _of_a_kind(module: Any) -> dict[str, bool]:
-    sealed = getattr(module, "SEALED", None)
+    may_seal = getattr(module, "SEALED", None)
     return {
-        "SEALED": isinstance(sealed, tuple) and all(isinstance(name, str) for name in sealed),
+        "SETTINGS": _are_settings(getattr(module, "SETTINGS", None), may_seal),
+        "SEALED": isinstance(may_seal, tuple) and all(isinstance(name, str) for name in may_seal),
         "DEMANDS_A_CHANGE": isinstance(getattr(module, "DEMANDS_A_CHANGE", None), bool),
         "GATED": isinstance(getattr(module, "GATED", None), bool),
         "open_creator": callable(getattr(module, "open_creator", None)),
     }
+
+
+def _are_settings(said: Any, may_seal: Any) -> bool:
+    """A kind need not say them, and is entered at the terminal alone then."""
+    if said is None:
+        return True
+    whole = isinstance(said, tuple) and all(isinstance(one, Setting) for one in said)
+    return whole and isinstance(may_seal, tuple) and set(sealed(said)) == set(may_seal)
 
 
 def _of_a_creator(creator: Any) -> dict[str, bool]:
@@ -85,6 +106,7 @@ class _Held:
     """The module as a Kind whose creators are held to their promises."""
 
     def __init__(self, module: Any, named: str) -> None:
+        self.SETTINGS: tuple[Setting, ...] | None = getattr(module, "SETTINGS", None)
         self.SEALED: tuple[str, ...] = module.SEALED
         self.DEMANDS_A_CHANGE: bool = module.DEMANDS_A_CHANGE
         self.GATED: bool = module.GATED
@@ -97,7 +119,7 @@ class _Held:
         except BotrixError:
             raise
         except Exception as error:
-            raise DirectoryError(f"{self._named} cannot be opened: {_where(error)}") from None
+            raise DirectoryError(f"{self._named} cannot be opened: {where(error)}") from None
         if lacking := [name for name, right in _of_a_creator(creator).items() if not right]:
             raise DirectoryError(f"a creator of {self._named} has no usable {lacking[0]}; {_PAGE}")
         return cast(Creator, HeldCreator(creator, self._named))
@@ -125,14 +147,30 @@ class HeldCreator:
         try:
             found = await self._creator.check()
         except Exception as error:
-            return Check(False, problem=f"{self._named} failed: {_where(error)}")
+            return Check(False, problem=f"{self._named} failed: {where(error)}")
         if isinstance(found, Check):
             return found
         return Check(False, problem=f"{self._named} answers no Check; {_PAGE}")
 
     async def find(self, wanted: Sequence[Wanted]) -> Sequence[Sighting]:
         doubt = Sighting(Whose.UNSURE, detail=_BROKEN)
-        return await self._each(lambda: self._creator.find(wanted), len(wanted), doubt)
+        seen = await self._each(lambda: self._creator.find(wanted), len(wanted), doubt)
+        return [self._told(one) for one in seen]
+
+    async def ours(self, after: str | None) -> Entries:
+        """A kind of an earlier release of Botrix has no such verb."""
+        verb = getattr(self._creator, "ours", None)
+        if not callable(verb):
+            return Entries(problem=f"{self._named} cannot list what is ours; {_PAGE}")
+        try:
+            page = await verb(after)
+        except BotrixError:
+            raise
+        except Exception as error:
+            return Entries(problem=f"{self._named} failed: {where(error)}")
+        if not isinstance(page, Entries) or page.next == (after or "") or not _whole(page):
+            return Entries(problem=f"{self._named} answers no usable Entries; {_PAGE}")
+        return page
 
     async def create(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]:
         return await self._each(lambda: self._creator.create(wanted), len(wanted), _doubt())
@@ -153,7 +191,17 @@ class HeldCreator:
         try:
             await self._creator.close()
         except Exception as error:
-            _log.warning("%s was not closed: %s", self._named, _where(error))
+            _log.warning("%s was not closed: %s", self._named, where(error))
+
+    def _told(self, seen: Sighting) -> Sighting:
+        """With what can be used of it. Of another job is only what says of which."""
+        tag = seen.tag if isinstance(seen.tag, str) else None
+        fields, active = _usable(seen.fields), seen.active if type(seen.active) is bool else None
+        whose = seen.whose
+        if whose is Whose.OTHER_JOB and not (tag and tag.startswith("botrix:")):
+            _log.error("%s tells no tag of an entry of another job; %s", self._named, _PAGE)
+            whose = Whose.FOREIGN
+        return replace(seen, whose=whose, tag=tag, fields=fields, active=active)
 
     async def _one(self, verb: Callable[[], Awaitable[Outcome]]) -> Outcome:
         async def alone() -> Sequence[Outcome]:
@@ -170,7 +218,7 @@ class HeldCreator:
         except BotrixError:
             raise
         except Exception as error:
-            _log.error("%s failed: %s", self._named, _where(error))
+            _log.error("%s failed: %s", self._named, where(error))
             return [doubt] * count
         if len(answers) == count and all(type(answer) is type(doubt) for answer in answers):
             return answers
@@ -180,6 +228,19 @@ class HeldCreator:
 
 def _doubt() -> Outcome:
     return Outcome(OutcomeKind.UNKNOWN, None, _BROKEN, "the log of the worker says where")
+
+
+def _whole(page: Entries) -> bool:
+    return isinstance(page.next, str | None) and all(
+        isinstance(one, Entry) and isinstance(one.tag, str) and one.is_of_botrix
+        for one in page.entries
+    )
+
+
+def _usable(fields: Any) -> Mapping[str, str] | None:
+    if not isinstance(fields, Mapping):
+        return None
+    return {name: text for name, text in fields.items() if name in FIELDS and type(text) is str}
 
 
 def _package(point: EntryPoint) -> str:
@@ -192,8 +253,8 @@ def _told(error: BaseException) -> str:
     return words or type(error).__name__
 
 
-def _where(error: Exception) -> str:
-    """Without its words."""
+def where(error: Exception) -> str:
+    """Of an error, without its words."""
     frames = traceback.extract_tb(error.__traceback__)
     at = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{at}"

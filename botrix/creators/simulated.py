@@ -10,9 +10,11 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from heapq import nsmallest
 from typing import Any
 
-from botrix.creators.creator import Check, Member, Sighting, Wanted, Whose
+from botrix.creators.creator import Check, Entries, Entry, Member, Sighting, Wanted, Whose
+from botrix.creators.declared import Setting, Type, names
 from botrix.creators.gate import Gate
 from botrix.errors import DirectoryError
 from botrix.model import Outcome, OutcomeKind
@@ -20,6 +22,7 @@ from botrix.model import Outcome, OutcomeKind
 SEALED: tuple[str, ...] = ()
 DEMANDS_A_CHANGE = True
 GATED = False
+_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,49 @@ class Faults:
     concurrency: int = 4
 
 
+_TYPES = {"float": Type.NUMBER, "int": Type.INTEGER, "bool": Type.BOOLEAN, "str": Type.TEXT}
+_HELP = {
+    "delay": "Seconds that each call takes.",
+    "fail_rate": "The share of creates and new passwords that fail, from 0 to 1.",
+    "lose_rate": "The share of those that happen without an answer, from 0 to 1.",
+    "fail_first": "So many creates of each name fail.",
+    "reject": "Names with this text are refused.",
+    "forget": "Keep no entry, for endless load.",
+    "seed": "For the same faults each time.",
+    "batch": "Accounts a call.",
+    "concurrency": "Calls at once.",
+}
+_RANGES = {"batch": (1, 500), "concurrency": (1, 256)}
+SETTINGS = tuple(
+    Setting(one.name, _HELP[one.name], _TYPES[one.type.split()[0]], default=one.default)
+    for one in fields(Faults)
+)
+
+
 async def open_creator(config: Mapping[str, Any], timeout: float, gate: Gate) -> SimulatedCreator:
     """config: the fields of Faults; `timeout` is of no use here."""
-    unknown = set(config) - {f.name for f in fields(Faults)}
+    unknown = set(config) - names(SETTINGS)
     if unknown:
         raise DirectoryError(f"a simulated directory has no setting {sorted(unknown)[0]!r}")
+    if wrong := [one.name for one in SETTINGS if not _usable(one, config)]:
+        raise DirectoryError(f"`{wrong[0]}` of a simulated directory cannot be used; correct it")
     return SimulatedCreator(Faults(**config))
+
+
+def _usable(one: Setting, config: Mapping[str, Any]) -> bool:
+    value = config.get(one.name, one.default)
+    match one.type:
+        case Type.NUMBER:
+            share = one.name.endswith("_rate")
+            return type(value) in (int, float) and 0 <= value <= (1 if share else 86_400)
+        case Type.INTEGER:
+            least, most = _RANGES.get(one.name, (0, 2**31))
+            return (value is None and one.default is None) or (
+                type(value) is int and least <= value <= most
+            )
+        case Type.BOOLEAN:
+            return type(value) is bool
+    return isinstance(value, str)
 
 
 class SimulatedCreator:
@@ -59,6 +99,7 @@ class SimulatedCreator:
         self.concurrency = faults.concurrency
         self._rng = random.Random(faults.seed)  # noqa: S311  a fault is no secret
         self.entries: dict[str, str] = {}
+        self._disabled: set[str] = set()
         self.groups: dict[str, set[str]] = {}
         self._tried: Counter[str] = Counter()
 
@@ -68,6 +109,12 @@ class SimulatedCreator:
     async def find(self, wanted: Sequence[Wanted]) -> Sequence[Sighting]:
         await self._pause()
         return [self._sighting(one) for one in wanted]
+
+    async def ours(self, after: str | None) -> Entries:
+        await self._pause()
+        later = (key for key in self.entries if key > (after or ""))
+        keys = nsmallest(_PAGE, (key for key in later if self.entries[key].startswith("botrix:")))
+        return Entries([self._entry(key) for key in keys], keys[-1] if len(keys) == _PAGE else None)
 
     async def create(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]:
         await self._pause()
@@ -90,11 +137,15 @@ class SimulatedCreator:
         return Outcome(OutcomeKind.CREATED, entry_id=entry_id)
 
     async def disable(self, entry_id: str) -> Outcome:
-        return self._known(entry_id)
+        outcome = self._known(entry_id)
+        if outcome.kind is OutcomeKind.CREATED:
+            self._disabled.add(entry_id)
+        return outcome
 
     async def delete(self, entry_id: str) -> Outcome:
         outcome = self._known(entry_id)
         self.entries.pop(entry_id, None)
+        self._disabled.discard(entry_id)
         return outcome
 
     async def close(self) -> None:
@@ -124,12 +175,16 @@ class SimulatedCreator:
 
     def _sighting(self, one: Wanted) -> Sighting:
         key = one.person.username.casefold()
-        tag = self.entries.get(key)
-        if tag is None:
+        if key not in self.entries:
             return Sighting(Whose.NOBODY)
-        if tag == one.tag:
-            return Sighting(Whose.OURS, key)
-        return Sighting(Whose.OTHER_JOB if tag.startswith("botrix:") else Whose.FOREIGN, key)
+        entry = self._entry(key)
+        if entry.tag == one.tag:
+            return entry.seen(Whose.OURS)
+        return entry.seen(Whose.OTHER_JOB if entry.is_of_botrix else Whose.FOREIGN)
+
+    def _entry(self, key: str) -> Entry:
+        """It keeps nothing of a person, so that many entries are small."""
+        return Entry(key, key, self.entries[key], active=key not in self._disabled)
 
     def _known(self, entry_id: str) -> Outcome:
         if entry_id in self.entries:

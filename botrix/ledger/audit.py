@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,10 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from botrix.audit import Act, Actor, Chain, Line
 from botrix.errors import NotFound
-from botrix.ledger.engine import begin, now
+from botrix.ledger.engine import begin, now, to_its_end
 from botrix.ledger.tables import audit, tenants
 
 _PAGE = 1000
+_SEARCHED = 20_000
+"""Lines that one search looks at, so that it is as quick where it finds nothing."""
 
 
 async def note_act(db: AsyncConnection, act: Act, actor: Actor) -> None:
@@ -33,14 +36,59 @@ async def lines(
     while most is None or most > 0:
         page = _PAGE if most is None else min(_PAGE, most)
         query = sa.select(audit).where(audit.c.tenant_id == tenant, audit.c.n > after)
-        async with begin(engine) as db:
-            rows = (await db.execute(query.order_by(audit.c.n).limit(page))).mappings().all()
+        rows = await to_its_end(_read(engine, query.order_by(audit.c.n).limit(page)))
         for row in rows:
             yield dict(row)
         if len(rows) < page:
             return
         after = rows[-1]["n"]
         most = None if most is None else most - len(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """kind: of acts, like job; text: in what is told of them, in whatever case."""
+
+    kind: str = ""
+    text: str = ""
+
+    def conditions(self) -> list[sa.ColumnElement[bool]]:
+        found = [audit.c.what.startswith(f"{self.kind}.", autoescape=True)] if self.kind else []
+        if not self.text:
+            return found
+        told: sa.ColumnElement[str] = audit.c.who
+        for column in (audit.c.address, audit.c.what, audit.c.object, audit.c.detail):
+            told = told + " " + column
+        as_is = told.contains(self.text, autoescape=True)
+        any_case = sa.func.lower(told).contains(self.text.lower(), autoescape=True)
+        return [*found, sa.or_(as_is, any_case)]
+
+
+async def newest(
+    engine: AsyncEngine, tenant: str, before: int, limit: int, sought: Sought
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Backwards, from the line before line `before`; 0: from the end. And the line from which it
+    goes on, also where a search found nothing so far."""
+    wanted = sought.conditions()
+    before = before or await _end(engine, tenant) + 1
+    least = max(before - _SEARCHED, 1) if wanted else 1
+    mine = (audit.c.tenant_id == tenant, audit.c.n < before, audit.c.n >= least)
+    query = sa.select(audit).where(*mine, *wanted).order_by(audit.c.n.desc()).limit(limit)
+    rows = [dict(row) for row in await _read(engine, query)]
+    reached = rows[-1]["n"] if len(rows) == limit else least
+    return rows, reached if reached > 1 else None
+
+
+async def _end(engine: AsyncEngine, tenant: str) -> int:
+    async with begin(engine) as db:
+        query = sa.select(tenants.c.audit_n).where(tenants.c.id == tenant)
+        return int((await db.execute(query)).scalar() or 0)
+
+
+async def _read(engine: AsyncEngine, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
+    async with begin(engine) as db:
+        rows: Sequence[sa.RowMapping] = (await db.execute(query)).mappings().all()
+        return rows
 
 
 class Verdict:

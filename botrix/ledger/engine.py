@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from botrix.errors import InvalidInput, LedgerDown
 
+T = TypeVar("T")
 _MISSING = ("42P01", "42703")
 """PostgreSQL: there is no such table, or no such column."""
 _WITHIN = 10.0
 """Seconds for a connection or a statement; a database that takes longer counts as down."""
 
+PLANNER = {
+    "application_name": "botrix",
+    "jit": "off",
+    **{f"enable_{what}": "off" for what in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")},
+    **{f"enable_{what}": "off" for what in ("sort", "incremental_sort")},
+}
+"""PostgreSQL sorts only where no index has the order: see ranges.py."""
+
 _PRAGMAS = (
     "journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON",
     "secure_delete=ON",
 )  # fmt: skip
+
+
+class _Hinted(SQLiteCompiler):
+    """SQLAlchemy drops `INDEXED BY` of a query on SQLite."""
+
+    def get_from_hint_text(self, table: Any, text: str | None) -> str | None:
+        return text
 
 
 class now(FunctionElement[float]):  # noqa: N801  named as the SQL function that it is
@@ -51,13 +69,17 @@ def create_engine(url: str, within: float | None = _WITHIN) -> AsyncEngine:
         engine = create_async_engine(
             url.replace("sqlite:", "sqlite+aiosqlite:", 1), hide_parameters=True
         )
+        engine.dialect.statement_compiler = _Hinted
         sa.event.listen(engine.sync_engine, "connect", _prepare)
         sa.event.listen(engine.sync_engine, "begin", _begin_immediate)
         return engine
 
     async def connect() -> Any:
         """By asyncpg itself, which reads `sslmode`, several hosts and the like as libpq does."""
-        return await asyncpg.connect(url, timeout=_WITHIN, command_timeout=within)
+        planner = PLANNER if within is not None else {}
+        return await asyncpg.connect(
+            url, timeout=_WITHIN, command_timeout=within, server_settings=planner
+        )
 
     return create_async_engine(
         "postgresql+asyncpg://", async_creator=connect, pool_pre_ping=True, pool_size=5,
@@ -66,12 +88,14 @@ def create_engine(url: str, within: float | None = _WITHIN) -> AsyncEngine:
 
 
 @asynccontextmanager
-async def begin(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A transaction. Raises LedgerDown where the database does not answer, InvalidInput for a value
-    that it cannot hold."""
+async def begin(engine: AsyncEngine, *, reading: bool = False) -> AsyncIterator[AsyncConnection]:
+    """A transaction; reading: one that only looks, and on SQLite waits for no writer. Raises
+    LedgerDown where the database does not answer, InvalidInput for a value that it cannot hold."""
     try:
-        async with engine.begin() as connection:
-            yield connection
+        async with engine.connect() as connection:
+            await connection.execution_options(reading=reading)
+            async with connection.begin():
+                yield connection
     except (sa.exc.OperationalError, sa.exc.InterfaceError, OSError) as error:
         raise LedgerDown("the ledger does not answer; try again in a moment") from error
     except (sa.exc.DBAPIError, OverflowError, UnicodeError) as error:
@@ -82,6 +106,19 @@ async def begin(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
                 "what was asked for holds a character or number that no ledger can hold"
             ) from error
         raise
+
+
+async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Also where who waits for it is cancelled, as the stream of an answer is when nobody reads it
+    any more. A connection to SQLite that is given up in the middle of a transaction keeps writers
+    out until somebody collects it."""
+    task = asyncio.create_task(work)
+    _going_on.add(task)
+    task.add_done_callback(_going_on.discard)
+    return await asyncio.shield(task)
+
+
+_going_on: set[asyncio.Task[Any]] = set()
 
 
 def _of_a_value(error: Exception) -> bool:
@@ -99,4 +136,5 @@ def _prepare(connection: Any, _record: Any) -> None:
 
 
 def _begin_immediate(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    only_looks = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if only_looks else "BEGIN IMMEDIATE")

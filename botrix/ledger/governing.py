@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from botrix import breaker, throttle
 from botrix.breaker import Mood, Window
-from botrix.model import DirectoryStatus
+from botrix.states import DirectoryStatus
 from botrix.throttle import Level, Observed
 
 PRESENT = 3.0
@@ -42,7 +42,8 @@ class Report(msgspec.Struct, frozen=True):
 
 class Allowance(msgspec.Struct, frozen=True):
     """share: calls at once of this worker; limit: of all. wait: seconds for which the directory
-    asked to be left alone. sharers: how many workers ask something of it."""
+    asked to be left alone. sharers: how many workers ask something of it. again: seconds after
+    which to report again."""
 
     share: int
     limit: int
@@ -50,6 +51,7 @@ class Allowance(msgspec.Struct, frozen=True):
     reason: str
     wait: float = 0.0
     sharers: int = 1
+    again: float = 0.5
 
 
 class Governed(msgspec.Struct, frozen=True):
@@ -81,19 +83,20 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Use(msgspec.Struct, frozen=True):
-    """How a directory is used, for people. status: why it is paused says `reason`; next_probe_in:
-    seconds. limit: calls at once, of all workers, and why; most: what the operator allows, and
-    rate: operations a second. workers: how many use it now, and at_once how many calls they may
-    make together."""
+    """How a directory is used, for people. status: why it is paused says `reason`; by: who paused
+    it, if that was somebody; next_probe_in: seconds. limit: calls at once, of all workers, and why;
+    most: what the operator allows, and rate: operations a second. workers: how many use it now, and
+    at_once how many calls they may make together."""
 
     status: DirectoryStatus = DirectoryStatus.WORKING
     reason: str = ""
     since: float | None = None
     next_probe_in: float | None = None
     limit: int | None = None
-    limit_reason: str = "it was not used yet"
+    limit_reason: str = "it was not used enough yet to tell"
     workers: int = 0
     at_once: int = 0
+    by: str = ""
 
 
 def used(standing: Standing | None) -> Use:
@@ -101,14 +104,18 @@ def used(standing: Standing | None) -> Use:
     if standing is None:
         return Use()
     row, mood = standing.governed, standing.governed.mood
-    paused = mood.status is DirectoryStatus.PAUSED
+    probed = mood.status is DirectoryStatus.PAUSED and not mood.by_hand
     users = [user for user in standing.users.values() if user.demand]
     return Use(
         mood.status, mood.reason, mood.since or None,
-        max(0.0, mood.probe_at - standing.now) if paused else None,
+        max(0.0, mood.probe_at - standing.now) if probed else None,
         _limit(row), _WHY.get(mood.status, row.level.reason), len(users),
-        sum(user.share for user in users),
+        sum(user.share for user in users), _whose(mood),
     )  # fmt: skip
+
+
+def _whose(mood: Mood) -> str:
+    return (mood.by or "somebody") if mood.by_hand else ""
 
 
 _WHY = {
@@ -134,8 +141,10 @@ def govern(
     fair = throttle.share_out(limit, wanted, int(now / _TURN))[session]
     share = max(0, min(fair, limit - sum(user.share for user in others.values())))
     mood = row.mood
+    again = throttle.shortest(row.level)
     wait, sharers = max(0.0, row.not_before - now), sum(n > 0 for n in wanted.values())
-    allowance = Allowance(share, limit, mood.status, mood.reason, wait, max(1, sharers))
+    why = mood.reason or (f"by {_whose(mood)}" if mood.by_hand else "")
+    allowance = Allowance(share, limit, mood.status, why, wait, max(1, sharers), again)
     return row, User(report.demand, share, now), allowance
 
 
@@ -147,6 +156,17 @@ def probed(row: Governed, problem: str, now: float, patience: float) -> Governed
         window=Window(began=now),
         not_before=0.0,
     )
+
+
+def paused_by(row: Governed, who: str, why: str, now: float) -> Governed:
+    """The row after somebody paused it."""
+    return replace(row, mood=breaker.paused_by(row.mood, who, why, now), window=Window(began=now))
+
+
+def resumed(row: Governed, now: float) -> Governed:
+    """The row after somebody resumed it."""
+    mood = breaker.resumed(row.mood, now)
+    return replace(row, mood=mood, window=Window(began=now), not_before=0.0)
 
 
 def _gathered(row: Governed, report: Report, now: float) -> Governed:

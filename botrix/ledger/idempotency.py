@@ -28,6 +28,13 @@ async def first_use(
     return not await was_used(db, tenant, key, fingerprint)
 
 
+async def used_by(db: AsyncConnection, tenant: str, key: str) -> tuple[str, str] | None:
+    """The job that came of this key, and the fingerprint of what was asked."""
+    query = sa.select(kept.c.job_id, kept.c.fingerprint)
+    row = (await db.execute(query.where(kept.c.tenant_id == tenant, kept.c.key == key))).first()
+    return None if row is None else (row[0], row[1])
+
+
 async def was_used(db: AsyncConnection, tenant: str, key: str | None, fingerprint: str) -> bool:
     """Whether the same was done with this key before. Raises InvalidInput as above."""
     query = sa.select(kept.c.fingerprint).where(kept.c.tenant_id == tenant, kept.c.key == key)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,29 +20,26 @@ from botrix.ledger.engine import now
 from botrix.ledger.ledger import Submitted, submission
 from botrix.ledger.quotas import COUNTED, Quota, too_many
 from botrix.ledger.tables import (
+    ROSTER_NAME,
     accounts,
     bad_rows,
     counters,
     idempotency_keys,
     jobs,
     place_sequence,
+    roster_chunks,
     tenants,
 )
-from botrix.model import NewJob, Person, tag_of
+from botrix.ledger.uploads import Copy, some_chunks
+from botrix.model import NewJob, tag_of
+from botrix.repeats import Repeats, RosterRow
 
 Seal = Callable[[str, str], bytes]
 """(password, tag) -> sealed."""
 
 
-@dataclass(frozen=True, slots=True)
-class RosterRow:
-    """A good row, on its way to become an account. `number` is that of the file."""
-
-    number: int
-    person: Person
-    password: str = field(repr=False)
-
-
+_NAMES = 5000
+"""Asked for at once: a statement has 32,766 variables at most."""
 _ENTER = sa.insert(accounts).values(updated_at=now())
 _QUOTAS = (tenants.c.open_jobs, tenants.c.accounts_per_job, tenants.c.accounts_per_day)
 
@@ -56,6 +54,7 @@ class Import:
         self.count = 0
         self.bad = 0
         self._most: int | None = None
+        self._repeats = Repeats()
 
     async def begin(self, key: str | None = None) -> None:
         """key: where it was used before, the roster is read to its end whatever the quota, for it
@@ -64,7 +63,9 @@ class Import:
         values = {
             "id": job.id, "tenant_id": job.tenant_id, "source": job.source, "lane": job.lane,
             "directory": job.directory, "tries": job.tries, "count": 0, "importing": True,
-            "created_at": now(), "updated_at": now(),
+            "created_at": now(), "updated_at": now(), "stage": job.stage, "reach": job.reach,
+            "gate": job.gate, "max_failures": job.max_failures, "on_conflict": job.on_conflict,
+            "not_before": job.not_before, "traceparent": job.traceparent,
         }  # fmt: skip
         async with self._begin() as db:
             await db.execute(sa.insert(jobs).values(**values))
@@ -74,14 +75,19 @@ class Import:
                 self._most = found.scalar_one_or_none()
 
     async def add(
-        self, rows: Sequence[RosterRow], bad: Sequence[tuple[int, str]], seal: Seal
+        self,
+        rows: Sequence[RosterRow],
+        bad: Sequence[tuple[int, str]],
+        seal: Seal,
+        copy: Copy | None = None,
     ) -> list[tuple[int, str]]:
-        """One batch, in one transaction. Answers the rows whose user name came before in the
-        roster, as (row, reason); they are kept with the bad ones. Raises InvalidInput where there
-        are more than the tenant may ask for in one job."""
+        """One batch, in one transaction, with what `copy` has of it. Answers the rows whose user
+        name came before in the roster and may not give way, as (row, reason); they are kept with
+        the bad ones. Raises
+        InvalidInput where there are more than the tenant may ask for in one job."""
         async with self._begin() as db:
             await self._touch(db, {"updated_at": now()})
-            good, repeated = await self._without_repeats(db, rows)
+            good, repeated = await self._repeats.settle(rows, partial(self._taken, db))
             reason = too_many(self._job.tenant_id, self.count + len(good), self._most)
             if reason is not None:
                 raise InvalidInput(reason)
@@ -90,28 +96,24 @@ class Import:
             left_out = [*bad, *repeated]
             if left_out:
                 await db.execute(sa.insert(bad_rows), [self._bad(*one) for one in left_out])
+            if chunk := copy and copy.chunk({number for number, _ in left_out}):
+                await db.execute(sa.insert(roster_chunks).values(chunk))
         self.count += len(good)
         self.bad += len(left_out)
         return repeated
 
-    async def _without_repeats(
-        self, db: AsyncConnection, rows: Sequence[RosterRow]
-    ) -> tuple[list[RosterRow], list[tuple[int, str]]]:
+    async def _taken(self, db: AsyncConnection, names: Collection[str]) -> dict[str, int]:
+        """Of these user names (in lower case) those that the roster has so far, and their rows."""
         folded = sa.func.lower(accounts.c.username)
-        query = sa.select(folded, accounts.c.row).where(
-            accounts.c.job_id == self._job.id,
-            accounts.c.row.is_not(None),
-            folded.in_([row.person.username.lower() for row in rows]),
+        mine = sa.select(folded, accounts.c.row).where(
+            accounts.c.job_id == self._job.id, accounts.c.row.is_not(None)
         )
-        seen: dict[str, int] = dict((await db.execute(query)).all()) if rows else {}
-        good, repeated = [], []
-        for row in rows:
-            first = seen.setdefault(row.person.username.lower(), row.number)
-            if first == row.number:
-                good.append(row)
-            else:
-                repeated.append((row.number, f"repeats the user name of row {first}"))
-        return good, repeated
+        # or SQLite reads all that the roster has so far
+        mine = mine.with_hint(accounts, f"INDEXED BY {ROSTER_NAME}", "sqlite")
+        found: dict[str, int] = {}
+        for some in _parts(list(names)):
+            found |= dict((await db.execute(mine.where(folded.in_(some)))).all())
+        return found
 
     def _values(self, rows: Sequence[RosterRow], seal: Seal) -> list[dict[str, Any]]:
         fixed = {"job_id": self._job.id, "tenant_id": self._job.tenant_id}
@@ -135,9 +137,12 @@ class Import:
         job = self._job
         return {"job_id": job.id, "tenant_id": job.tenant_id, "row": number, "reason": reason}
 
-    async def finish(self, key: str | None, fingerprint: str) -> Submitted:
-        """From here on the job is there; its place is returned, or the earlier job of the key, or
-        why the tenant may not have it: then nothing was written, and `abort` is to follow."""
+    async def finish(
+        self, key: str | None, fingerprint: str, digest: str = "", layout: str | None = None
+    ) -> Submitted:
+        """From here on the job is there, made of a roster of this digest; its place is returned, or
+        the earlier job of the key, or why the tenant may not have it: then nothing was written, and
+        `abort` is to follow."""
         job = self._job
         async with self._begin() as db:
             earlier = await self._earlier(db, key, fingerprint) if key is not None else None
@@ -147,23 +152,32 @@ class Import:
             if refusal is not None:
                 await db.rollback()
                 return refusal
-            place = await self._next_place(db) if self.count else None
+            later = await self._later(db)
+            place = await next_place(db) if self.count and not later else None
             change: dict[str, Any] = {
                 "importing": False,
                 "place": place,
                 "bad_rows": self.bad,
+                "due_at": job.not_before if self.count and later else None,
+                "digest": digest or None,
                 "updated_at": now(),
+                "layout": layout,
             }
             change |= {"count": self.count, "next_index": self.count}
-            if place is None:
+            if not self.count:
                 change |= {"status": "completed", "finished_at": now()}
             await self._touch(db, change)
             await note_act(db, submission(job, self.count, "job.import"), self._actor)
         return Submitted(job.id, place)
 
+    async def _later(self, db: AsyncConnection) -> bool:
+        if self._job.not_before is None:
+            return False
+        return bool((await db.execute(sa.select(now() < self._job.not_before))).scalar_one())
+
     async def abort(self) -> None:
         """Takes back what was added, in short transactions."""
-        await _take_back(self._engine, self._job.id)
+        await take_back(self._engine, self._job.id)
 
     async def _touch(self, db: AsyncConnection, change: dict[str, Any]) -> None:
         """Raises LedgerDown where a sweep took the import for abandoned."""
@@ -214,12 +228,18 @@ class Import:
         row = (await db.execute(query)).first()
         return None if row is None else (row[0], row[1])
 
-    async def _next_place(self, db: AsyncConnection) -> int:
-        if self._engine.dialect.name == "postgresql":
-            return int((await db.execute(sa.select(place_sequence.next_value()))).scalar_one())
-        raised = sa.update(counters).where(counters.c.name == "place")
-        raised = raised.values(value=counters.c.value + 1).returning(counters.c.value)
-        return int((await db.execute(raised)).scalar_one())
+
+async def next_place(db: AsyncConnection) -> int:
+    """In the line."""
+    if db.dialect.name == "postgresql":
+        return int((await db.execute(sa.select(place_sequence.next_value()))).scalar_one())
+    raised = sa.update(counters).where(counters.c.name == "place")
+    raised = raised.values(value=counters.c.value + 1).returning(counters.c.value)
+    return int((await db.execute(raised)).scalar_one())
+
+
+def _parts(names: list[str]) -> Iterator[list[str]]:
+    return (names[at : at + _NAMES] for at in range(0, len(names), _NAMES))
 
 
 async def sweep(engine: AsyncEngine, older_than: float) -> int:
@@ -229,16 +249,22 @@ async def sweep(engine: AsyncEngine, older_than: float) -> int:
     async with _begin(engine) as db:
         abandoned = list((await db.execute(query.limit(100))).scalars())
     for job_id in abandoned:
-        await _take_back(engine, job_id)
+        await take_back(engine, job_id)
     return len(abandoned)
 
 
-async def _take_back(engine: AsyncEngine, job_id: str) -> None:
+async def take_back(engine: AsyncEngine, job_id: str) -> None:
+    """A job that is not whole, in short transactions. One that is, after all, is left alone: the
+    answer to the commit that made it so may have been lost."""
+    locked = sa.select(jobs.c.id).where(jobs.c.id == job_id, jobs.c.importing).with_for_update()
     chunk = sa.select(accounts.c.idx).where(accounts.c.job_id == job_id).limit(5000)
     some = sa.delete(accounts).where(accounts.c.job_id == job_id, accounts.c.idx.in_(chunk))
+    rest = some_chunks(job_id)
     while True:
         async with _begin(engine) as db:
-            if (await db.execute(some)).rowcount == 0:
+            if (await db.execute(locked)).first() is None:
+                return
+            if (await db.execute(some)).rowcount == (await db.execute(rest)).rowcount == 0:
                 await db.execute(sa.delete(jobs).where(jobs.c.id == job_id, jobs.c.importing))
                 return
 

@@ -11,10 +11,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 BATCH = 1000
+CHUNKS = 32
+"""Of a roster, each of which has some hundred rows."""
 DAY = 86_400.0
 _PAGE = 100
 SMALL = 64 * 1024 * 1024
@@ -59,8 +62,9 @@ class Keeping(Protocol):
     now, or is no longer to be touched.
 
     erase takes the sealed passwords of these accounts, those that were changed lately excepted;
-    erased notes that the job has none left, False where it has. purge deletes accounts; remove
-    deletes what else there is of the job, True once that was all of it.
+    forget some of the roster as it came, True once that was all of it; erased notes that the job
+    has no password left, False where it has. purge deletes accounts; remove deletes what else there
+    is of the job, True once that was all of it. forget_deliveries: see posting.py.
     departed tells whether passwords were revealed or exported after these lines of the audit record
     (of tenants that are not named, in the last two hours), and where the records end now.
     scrub leaves nothing of what was deleted in the log of the database, nor, where its file has
@@ -76,11 +80,15 @@ class Keeping(Protocol):
 
     async def erase(self, job: Outlived, indexes: range) -> int | None: ...
 
+    async def forget(self, job: Outlived, limit: int) -> bool | None: ...
+
     async def erased(self, job: Outlived) -> bool | None: ...
 
     async def purge(self, job: Outlived, indexes: range) -> int | None: ...
 
     async def remove(self, job: Outlived, limit: int) -> bool | None: ...
+
+    async def forget_deliveries(self, limit: int) -> int: ...
 
     async def departed(self, seen: Mapping[str, int]) -> tuple[bool, dict[str, int]]: ...
 
@@ -95,7 +103,8 @@ async def erase(ledger: Keeping, rule: Rule, without: Container[str] = ()) -> As
         async for accounts, last in _batches(job, ledger.erase):
             yield Step(job.job_id, accounts)
             if last:
-                whole = await _in_turn(ledger.erased(job))
+                gone = await _to_its_end(partial(ledger.forget, job, CHUNKS))
+                whole = await _in_turn(ledger.erased(job)) if gone else None
                 yield Step(job.job_id, done=whole is True, left=whole is False)
 
 
@@ -105,9 +114,8 @@ async def purge(ledger: Keeping, rule: Rule) -> AsyncIterator[Step]:
         async for accounts, last in _batches(job, ledger.purge):
             yield Step(job.job_id, accounts)
             if last:
-                while (over := await _in_turn(ledger.remove(job, BATCH))) is False:
-                    pass
-                yield Step(job.job_id, done=over is True)
+                gone = await _to_its_end(partial(ledger.remove, job, BATCH))
+                yield Step(job.job_id, done=gone is True)
 
 
 async def survey(ledger: Keeping, rule: Rule) -> dict[str, int]:
@@ -153,6 +161,14 @@ async def _batches(
         if changed is None:
             return
         yield changed, last == job.count
+
+
+async def _to_its_end(verb: Callable[[], Awaitable[bool | None]]) -> bool | None:
+    """Until it is done, or not ours any more."""
+    done: bool | None = False
+    while done is False:
+        done = await _in_turn(verb())
+    return done
 
 
 async def _in_turn(verb: Awaitable[T]) -> T:

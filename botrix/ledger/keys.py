@@ -15,7 +15,7 @@ from botrix.keys import Key
 from botrix.ledger.audit import note_act
 from botrix.ledger.engine import begin, now
 from botrix.ledger.tables import keys, sign_ins, tenants
-from botrix.model import Role
+from botrix.roles import Role
 
 Row = dict[str, Any]
 _SHOWN = [c for c in keys.c if c.name != "digest"]
@@ -24,6 +24,7 @@ _GOOD = sa.and_(
 )
 _A_MINUTE = 60.0
 _USED_LATELY = sa.func.coalesce(keys.c.last_used_at, 0) > now() - _A_MINUTE
+_NOT_LATELY = sa.not_(_USED_LATELY)
 _BEARER = sa.select(
     keys.c.id, keys.c.tenant_id, keys.c.name, keys.c.role, keys.c.digest,
     tenants.c.requests_per_minute, _USED_LATELY.label("used_lately"),
@@ -76,10 +77,11 @@ class Keys:
         return await self._bearer(found.where(*mine))
 
     async def _bearer(self, query: sa.Select[Any]) -> Row | None:
-        async with self._begin() as db:
+        async with begin(self._engine, reading=True) as db:
             row = (await db.execute(query)).mappings().first()
-            if row is not None and not row["used_lately"]:
-                used = sa.update(keys).where(keys.c.id == row["id"])
+        if row is not None and not row["used_lately"]:
+            used = sa.update(keys).where(keys.c.id == row["id"], _NOT_LATELY)
+            async with self._begin() as db:
                 await db.execute(used.values(last_used_at=now()))
         return None if row is None else dict(row)
 

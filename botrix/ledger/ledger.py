@@ -8,25 +8,19 @@ does not answer, and SessionLost where the session that asks is not live.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+import msgspec
+
 from botrix.audit import NOBODY, Act, Actor
 from botrix.ledger.governing import Governing
 from botrix.ledger.keeping import Keeping
-from botrix.model import (
-    AccountStatus,
-    Happening,
-    JobState,
-    Lane,
-    LeasedAccount,
-    NewJob,
-    Person,
-    PlannedAccount,
-    Result,
-)
+from botrix.ledger.posting import Posting
+from botrix.model import JobState, Lane, LeasedAccount, NewJob, Person, PlannedAccount, Result
+from botrix.states import AccountStatus, Duty, Happening
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +37,10 @@ class Submission:
     def act(self) -> Act:
         return submission(self.job, self.job.count)
 
+    def entered(self, answer: Submitted) -> bool:
+        """Whether it is a new job."""
+        return answer.job_id == self.job.id and not answer.refused
+
 
 def submission(job: NewJob, count: int, what: str = "job.submit") -> Act:
     """As the audit record tells it."""
@@ -52,9 +50,11 @@ def submission(job: NewJob, count: int, what: str = "job.submit") -> Act:
 @dataclass(frozen=True, slots=True)
 class Submitted:
     """job_id is the earlier job's where the same key and body came before (`replay`);
-    clash: the key was used with another body, and nothing was written. refused: why a quota of the
+    clash: the key was used with another body, and nothing was written. place: None also where the
+    job is to begin later. refused: why a quota of the
     tenant does not allow it; nothing was written, and the key is free. retry_after: seconds until
-    it may be allowed; None where it never will be."""
+    it may be allowed; None where it never will be. at: when a new job was entered, by the ledger's
+    clock."""
 
     job_id: str
     place: int | None = None
@@ -62,10 +62,10 @@ class Submitted:
     clash: bool = False
     refused: str = ""
     retry_after: float | None = None
+    at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, gc=False):
     """An entry of the line, as the ledger is asked; `raw` is given where it has no place."""
 
     id: str
@@ -85,8 +85,7 @@ class Verdict(StrEnum):
     REJECTED = "rejected"
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
+class Ruling(msgspec.Struct, frozen=True, gc=False):
     """The verdict on one entry; `back` is the new place where the job has work left."""
 
     id: str
@@ -115,8 +114,7 @@ class Recorded:
     jobs: list[JobState] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True, gc=False):
     """A job that has a new place and must be pushed."""
 
     id: str
@@ -127,11 +125,13 @@ class Placed:
 @dataclass(frozen=True, slots=True)
 class Due:
     """placed: jobs of which something became claimable; jobs: those that a cancellation or a
-    poisonous account moved; more: the limit cut it short, so ask again at once."""
+    poisonous account moved; more: the limit cut it short, so ask again at once. freed: accounts of
+    which a lease was taken back."""
 
     placed: list[Placed] = field(default_factory=list)
     jobs: list[JobState] = field(default_factory=list)
     more: bool = False
+    freed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,14 +238,18 @@ Plan = Callable[[str, str, str | None, range, str | None], list[PlannedAccount]]
 called inside a claim."""
 
 
-class Ledger(Keeping, Governing, Protocol):
+class Ledger(Keeping, Governing, Posting, Protocol):
     """See the module's docstring. `first_results` gives a JSON array of objects: index, username,
     status, reason; never a secret. `rename` gives a leased account another name, before its next
     call; False where the lease is no longer ours. `limit` bounds the rows that one call touches;
     the entries that one claim asks for have distinct ids.
 
+    renew raises the session's beat, and gives back what is wanted of its worker.
     refused only notes results that came from a lost session, for the history.
-    places gives those of the jobs that there are.
+    places gives those of the jobs that there are; halted, those that take nothing more: they wait
+    for a person, or are being cancelled.
+    open_jobs counts those of all tenants that are not final, and no further than `most`.
+    sum_up makes few rows of many in `tallies`; True: there may be more.
     several_tenants tells whether there is more than one, with work or without. waiting gives, of
     the first `tenants` tenants after one (by id) that have jobs with a place, the first `limit` of
     each lane, in the order of lanes and places.
@@ -259,10 +263,16 @@ class Ledger(Keeping, Governing, Protocol):
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]: ...
 
     async def open_session(
-        self, session: str, worker_id: str, host: str, pid: int, version: str
+        self,
+        session: str,
+        worker_id: str,
+        host: str,
+        pid: int,
+        version: str,
+        wanted: Duty = Duty.WORK,
     ) -> None: ...
 
-    async def renew(self, session: str) -> None: ...
+    async def renew(self, session: str) -> Duty | None: ...
 
     async def end_session(self, session: str) -> None: ...
 
@@ -304,15 +314,25 @@ class Ledger(Keeping, Governing, Protocol):
 
     async def passed_by(self, lane: Lane, head: int | None, limit: int) -> list[Placed]: ...
 
+    async def open_jobs(self, most: int) -> int: ...
+
     async def several_tenants(self) -> bool: ...
 
     async def waiting(self, after: str, tenants: int, limit: int) -> dict[str, list[Placed]]: ...
 
     async def places(self, jobs: Sequence[str]) -> dict[str, int | None]: ...
 
+    async def halted(self, jobs: Collection[str]) -> set[str]: ...
+
     async def put_back(self, seen: Mapping[str, int]) -> list[Placed]: ...
 
+    async def sum_up(self, limit: int) -> bool: ...
+
     async def first_results(self, job_id: str, limit: int) -> bytes: ...
+
+    async def those_of(self, tenant_id: str, jobs: Collection[str]) -> set[str]:
+        """Of these ids, those of jobs that the tenant has."""
+        ...
 
     async def directory(self, tenant_id: str, name: str) -> DirectoryRow | None: ...
 

@@ -5,10 +5,12 @@ An account that is created at the first attempt costs none: its row tells all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from botrix.ledger.ledger import Found
+from botrix.ledger.ledger import Found, Recorded
 from botrix.model import Result
+from botrix.states import AccountStatus, Happening
 
 
 class Note(NamedTuple):
@@ -34,3 +36,15 @@ def of_found(found: Found, session: str) -> Note:
     """An account that had landed, found by this session's reconciler."""
     detail = "a call that was given up had reached the directory"
     return Note(*found.key, found.happening, found.attempt, session, found.late.status, detail)
+
+
+def of_removal(job_id: str, idx: int, session: str, reason: str | None, undo: str) -> Note:
+    """An account that is gone from its directory, or disabled there, by the job `undo`."""
+    return Note(job_id, idx, Happening.REMOVED, None, session, reason, f"by job {undo}")
+
+
+def removed(results: Sequence[Result], recorded: Recorded) -> list[tuple[str, int]]:
+    """The accounts among these results that were recorded as deleted."""
+    stale = set(recorded.stale)
+    keys = [(one.job_id, one.index) for one in results if one.status is AccountStatus.DELETED]
+    return [key for key in keys if key not in stale]

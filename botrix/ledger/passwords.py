@@ -21,7 +21,7 @@ from botrix.ledger.audit import note_act
 from botrix.ledger.engine import begin, now
 from botrix.ledger.idempotency import first_use, was_used
 from botrix.ledger.tables import accounts, jobs
-from botrix.model import FINAL_JOB, AccountStatus
+from botrix.states import FINAL_JOB, AccountStatus
 
 Row = dict[str, Any]
 Opened = Callable[[bytes, int], str]
@@ -184,7 +184,7 @@ async def _require_exportable(db: AsyncConnection, tenant: str, job_id: str) -> 
     )
     job = (await db.execute(query.with_for_update())).first()
     if job is None:
-        raise NotFound(f"there is no job {job_id!r}; GET /api/jobs lists those there are")
+        raise NotFound(f"there is no job {job_id!r}; look among all jobs for it")
     if job.status not in FINAL_JOB:
         raise Conflict(f"job {job_id} is {job.status}; export it once it is final")
     if job.exported_at is not None:

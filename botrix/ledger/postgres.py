@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -22,8 +22,12 @@ from botrix.ledger import (
     postgres_dispatch,
     postgres_governing,
     postgres_keeping,
+    postgres_looks,
+    postgres_posting,
     postgres_reconcile,
+    postgres_removal,
     postgres_sessions,
+    postgres_tallies,
     postgres_verbs,
 )
 from botrix.ledger.governing import Allowance, Report, Standing
@@ -45,9 +49,11 @@ from botrix.ledger.ledger import (
     Submitted,
 )
 from botrix.ledger.postgres_rows import Db
+from botrix.ledger.posting import Delivery, Receipt, Wanted
 from botrix.ledger.remedies import first_line, remedy
 from botrix.ledger.revisions import check
 from botrix.model import Lane, LeasedAccount, Person, Result
+from botrix.states import AccountStatus, Duty
 
 T = TypeVar("T")
 _PLANNER = {
@@ -96,13 +102,19 @@ class PostgresLedger:
         return await self._write(lambda db: postgres_verbs.submit(db, submissions))
 
     async def open_session(
-        self, session: str, worker_id: str, host: str, pid: int, version: str
+        self,
+        session: str,
+        worker_id: str,
+        host: str,
+        pid: int,
+        version: str,
+        wanted: Duty = Duty.WORK,
     ) -> None:
-        row = (session, worker_id, host, pid, version)
+        row = (session, worker_id, host, pid, version, wanted.value)
         await self._at_once(lambda db: postgres_sessions.open_session(db, row))
 
-    async def renew(self, session: str) -> None:
-        await self._at_once(lambda db: postgres_sessions.renew(db, session))
+    async def renew(self, session: str) -> Duty | None:
+        return await self._at_once(lambda db: postgres_sessions.renew(db, session))
 
     async def end_session(self, session: str) -> None:
         await self._at_once(lambda db: postgres_sessions.end_session(db, session))
@@ -126,7 +138,16 @@ class PostgresLedger:
         return await self._at_once(lambda db: postgres_verbs.rename(db, session, account, person))
 
     async def record(self, session: str, results: Sequence[Result]) -> Recorded:
-        return await self._at_once(lambda db: postgres_verbs.record(db, session, results))
+        if any(one.status is AccountStatus.DELETED for one in results):
+            return await self._write(
+                lambda db: postgres_removal.record_with_removals(db, session, results)
+            )
+        if any(one.loose for one in results):
+            return await self._write(
+                lambda db: postgres_looks.record_with_looks(db, session, results)
+            )
+        run = self._write if any(one.guarded for one in results) else self._at_once
+        return await run(lambda db: postgres_verbs.record(db, session, results))
 
     async def refused(self, session: str, results: Sequence[Result]) -> None:
         await self._at_once(lambda db: postgres_verbs.refused(db, session, results))
@@ -163,6 +184,9 @@ class PostgresLedger:
     async def passed_by(self, lane: Lane, head: int | None, limit: int) -> list[Placed]:
         return await self._at_once(lambda db: postgres_dispatch.passed_by(db, lane, head, limit))
 
+    async def open_jobs(self, most: int) -> int:
+        return await self._at_once(lambda db: postgres_dispatch.open_jobs(db, most))
+
     async def several_tenants(self) -> bool:
         return await self._at_once(postgres_dispatch.several_tenants)
 
@@ -172,11 +196,20 @@ class PostgresLedger:
     async def places(self, jobs: Sequence[str]) -> dict[str, int | None]:
         return await self._at_once(lambda db: postgres_dispatch.places(db, jobs))
 
+    async def halted(self, jobs: Collection[str]) -> set[str]:
+        return await self._at_once(lambda db: postgres_dispatch.halted(db, jobs))
+
     async def put_back(self, seen: Mapping[str, int]) -> list[Placed]:
         return await self._at_once(lambda db: postgres_dispatch.put_back(db, seen))
 
+    async def sum_up(self, limit: int) -> bool:
+        return await self._write(lambda db: postgres_tallies.sum_up(db, limit))
+
     async def first_results(self, job_id: str, limit: int) -> bytes:
         return await self._at_once(lambda db: postgres_verbs.first_results(db, job_id, limit))
+
+    async def those_of(self, tenant_id: str, jobs: Collection[str]) -> set[str]:
+        return await self._at_once(lambda db: postgres_verbs.those_of(db, tenant_id, jobs))
 
     async def directory(self, tenant_id: str, name: str) -> DirectoryRow | None:
         return await self._at_once(lambda db: postgres_verbs.directory(db, tenant_id, name))
@@ -212,6 +245,9 @@ class PostgresLedger:
     async def erase(self, job: Outlived, indexes: range) -> int | None:
         return await self._write(lambda db: postgres_keeping.erase(db, job, indexes))
 
+    async def forget(self, job: Outlived, limit: int) -> bool | None:
+        return await self._write(lambda db: postgres_keeping.forget(db, job, limit))
+
     async def erased(self, job: Outlived) -> bool | None:
         return await self._write(lambda db: postgres_keeping.erased(db, job))
 
@@ -226,6 +262,15 @@ class PostgresLedger:
 
     async def scrub(self, most: int) -> bool:
         return True  # its VACUUM does; and no dump holds what is dead
+
+    async def take_deliveries(self, wanted: Wanted) -> list[Delivery]:
+        return await self._at_once(lambda db: postgres_posting.take(db, wanted))
+
+    async def settle_deliveries(self, receipts: Sequence[Receipt]) -> list[str]:
+        return await self._write(lambda db: postgres_posting.settle(db, receipts))
+
+    async def forget_deliveries(self, limit: int) -> int:
+        return await self._write(lambda db: postgres_posting.forget(db, limit))
 
     async def revision(self) -> str | None:
         sql = "SELECT version_num FROM alembic_version"
@@ -296,6 +341,7 @@ class PostgresLedger:
                     self._pool = await asyncpg.create_pool(
                         self._url, min_size=0, max_size=8, timeout=self._timeout,
                         command_timeout=self._timeout, server_settings=_PLANNER,
+                        reset=_as_it_is,
                     )  # fmt: skip
                 except (ValueError, asyncpg.exceptions.ClientConfigurationError):
                     raise SettingsError(
@@ -316,6 +362,11 @@ async def _rollback(db: Any) -> None:
             await db.execute("ROLLBACK", timeout=2.0)
     except (asyncpg.PostgresError, *_DOWN):
         _terminated(db)
+
+
+async def _as_it_is(_: Any) -> None:
+    """Nothing here outlives its transaction, so that there is nothing to be put back, which would
+    be a round trip more for each verb. What was left open is rolled back all the same."""
 
 
 async def _released(pool: Any, db: Any) -> None:

@@ -20,9 +20,14 @@ from botrix.ledger.postgres_verbs import INSERT_JOBS, job_columns
 from botrix.ledger.slices import (
     ACCOUNT_COLUMNS,
     CLAIMABLE,
+    END,
     JOB,
+    LOOSE,
+    LOOSE_COLUMNS,
     NOT_AWAY,
+    QUIET,
     SUSPECTED,
+    WITHIN,
     JobRow,
     Move,
     Slices,
@@ -30,7 +35,8 @@ from botrix.ledger.slices import (
     leased,
     raw_fault,
 )
-from botrix.model import SLICE, Happening, LeasedAccount, NewJob, PlannedAccount
+from botrix.model import SLICE, LeasedAccount, NewJob, PlannedAccount
+from botrix.states import Happening
 
 LIVE = "SELECT status FROM sessions WHERE id = $1 FOR SHARE"
 _DIRECTORIES = """
@@ -44,6 +50,10 @@ SELECT j.* FROM (SELECT DISTINCT id FROM unnest($1::text[]) u (id) ORDER BY id) 
   SELECT {JOB} FROM jobs j
   WHERE j.id = u.id FOR UPDATE SKIP LOCKED) j
 """
+LOCK_ALL = f"""
+SELECT j.* FROM (SELECT DISTINCT id FROM unnest($1::text[]) u (id) ORDER BY id) u, LATERAL (
+  SELECT {JOB} FROM jobs j WHERE j.id = u.id FOR UPDATE) j
+"""
 _PRESENT = f"""
 SELECT j.* FROM unnest($1::text[]) u (id), LATERAL (
   SELECT {JOB} FROM jobs j WHERE j.id = u.id) j
@@ -51,10 +61,19 @@ SELECT j.* FROM unnest($1::text[]) u (id), LATERAL (
 OPEN_ACCOUNTS = f"""
 SELECT a.* FROM unnest($1::text[]) WITH ORDINALITY u (id, n), LATERAL (
   SELECT {ACCOUNT_COLUMNS} FROM jobs j, accounts a WHERE j.id = u.id AND a.job_id = u.id
-    AND {CLAIMABLE} AND a.not_before <= {NOW}
+    AND {CLAIMABLE} AND {WITHIN} AND a.not_before <= {NOW}
     AND (j.status || '' <> 'cancelling' OR a.status = 'unsure')
   ORDER BY a.not_before, a.idx LIMIT {SLICE}) a
 ORDER BY u.n LIMIT $2
+"""
+WALK = f"""
+SELECT a.job_id, {LOOSE_COLUMNS} FROM unnest($1::text[], $2::int[], $3::int[])
+  u (job_id, next, look), LATERAL (
+  SELECT * FROM accounts a
+  WHERE a.job_id = u.job_id AND a.idx BETWEEN u.next AND u.next + {SLICE} - 1
+    AND a.not_before + 0 BETWEEN -u.look AND 0 AND {LOOSE}
+  ORDER BY a.idx LIMIT {SLICE}) a
+ORDER BY a.job_id, a.idx
 """
 LEASE = f"""
 UPDATE accounts a SET status = 'leased', session_id = $1, last_session = $1,
@@ -72,18 +91,21 @@ FROM unnest($2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[
      u (job_id, idx, tenant_id, username, email, given_name, family_name, display_name, sealed,
         extra)
 """
+_LEFT = f"u.next_index < {END} OR u.walked < j.count OR o.opens <= {NOW}"
 MOVE = f"""
-UPDATE jobs j SET next_index = u.next_index, updated_at = {NOW},
+UPDATE jobs j SET next_index = u.next_index, walked = coalesce(u.walked, j.walked),
+  updated_at = {NOW},
   status = CASE j.status WHEN 'pending' THEN 'running' ELSE j.status END,
   place = CASE WHEN j.status = 'cancelling' THEN NULL
-               WHEN u.next_index < j.count OR o.opens <= {NOW} THEN nextval('place_sequence') END,
-  due_at = CASE WHEN j.status <> 'cancelling' AND (u.next_index < j.count OR o.opens <= {NOW})
-                THEN NULL ELSE o.opens END
-FROM unnest($1::text[], $2::int[], $3::bool[]) u (id, next_index, touched)
+               WHEN {_LEFT} THEN nextval('place_sequence') END,
+  due_at = CASE WHEN j.status <> 'cancelling' AND ({_LEFT})
+                THEN NULL WHEN u.walked IS NOT NULL THEN {NOW} + {QUIET} ELSE o.opens END
+FROM unnest($1::text[], $2::int[], $3::bool[], $4::int[]) u (id, next_index, touched, walked)
 CROSS JOIN LATERAL (
   SELECT CASE WHEN u.touched THEN (
-    SELECT a.not_before FROM accounts a WHERE a.job_id = u.id
-      AND {CLAIMABLE} ORDER BY a.not_before, a.idx LIMIT 1) END AS opens) o
+    SELECT a.not_before FROM accounts a, LATERAL (SELECT * FROM jobs j WHERE j.id = u.id) j
+    WHERE a.job_id = u.id AND {CLAIMABLE} AND {WITHIN}
+    ORDER BY a.not_before, a.idx LIMIT 1) END AS opens) o
 WHERE j.id = u.id
 RETURNING j.id, j.place
 """
@@ -95,7 +117,7 @@ SUSPECT = f"""
 SELECT a.job_id, a.idx FROM accounts a,
 LATERAL (SELECT * FROM jobs j WHERE j.id = a.job_id) j
 WHERE {SUSPECTED} AND a.not_before <= {NOW} AND j.status || '' IN ('running', 'cancelling')
-  AND NOT j.paused AND {NOT_AWAY} ORDER BY a.not_before LIMIT 1
+  AND (NOT j.paused OR j.status || '' = 'cancelling') AND {NOT_AWAY} ORDER BY a.not_before LIMIT 1
 """
 _LEASE_SUSPECT = f"""
 WITH job AS MATERIALIZED (
@@ -115,7 +137,7 @@ async def claim(db: Db, session: str, asked: Sequence[Asked], room: Room, plan: 
     if await db.fetchval(LIVE, session) != "live":
         raise lost(session)
     refused = await _enter_raw(db, [one.raw for one in asked if one.raw is not None])
-    rows = await _job_rows(db, LOCK, [one.id for one in asked])
+    rows = await job_rows(db, LOCK, [one.id for one in asked])
     open_accounts = await _open_accounts(db, asked, rows, room.total)
     away = await _away(db, [one for one in asked if one.id not in rows])
     slices = Slices(room, plan)
@@ -156,7 +178,7 @@ async def held(db: Db, session: str) -> list[LeasedAccount]:
     return [leased(row, bump=0) for row in await db.fetch(HELD, session)]
 
 
-async def _job_rows(db: Db, sql: str, ids: Sequence[str]) -> dict[str, JobRow]:
+async def job_rows(db: Db, sql: str, ids: Sequence[str]) -> dict[str, JobRow]:
     return {row["id"]: JobRow(*row) for row in await db.fetch(sql, ids)}
 
 
@@ -174,7 +196,7 @@ async def _enter_raw(db: Db, raw: Sequence[NewJob]) -> dict[str, Ruling]:
     )
     new = {row["id"] for row in rows}
     old = [job for job in raw if job.id not in new]
-    present = await _job_rows(db, _PRESENT, [job.id for job in old]) if old else {}
+    present = await job_rows(db, _PRESENT, [job.id for job in old]) if old else {}
     return {job.id: known_raw(job, present.get(job.id), faults[job.id]) for job in old}
 
 
@@ -182,13 +204,19 @@ async def _open_accounts(
     db: Db, asked: Sequence[Asked], rows: Mapping[str, JobRow], room: int
 ) -> dict[str, deque[Any]]:
     """Accounts that are due, by job; a job of which nothing was claimed has none yet. No more than
-    `room` are read: where that cuts a job short, those before it have filled the room."""
+    `room` are read: where that cuts a job short, those before it have filled the room. Of those
+    that walk, the accounts that come next."""
     found: dict[str, deque[Any]] = defaultdict(deque)
-    touched = [
-        row.id
-        for one in asked
-        if (row := rows.get(one.id)) and row.next_index > 0 and row.place == one.place
+    current = [
+        row for one in asked if (row := rows.get(one.id)) is not None and row.place == one.place
     ]
+    walking = [row for row in current if row.walks]
+    if walking and room > 0:
+        names = ("id", "walked", "look")
+        columns = ([getattr(row, name) for row in walking] for name in names)
+        for walked in await db.fetch(WALK, *columns):
+            found[walked[0]].append(tuple(walked)[1:])
+    touched = [row.id for row in current if row.next_index > 0 and not row.walks]
     if touched and room > 0:
         for account in await db.fetch(OPEN_ACCOUNTS, touched, room):
             found[account["job_id"]].append(account)
@@ -199,7 +227,7 @@ async def _away(db: Db, missing: Sequence[Asked]) -> dict[str, Ruling]:
     """Rulings on jobs that could not be locked: another worker is at them, or there is none."""
     if not missing:
         return {}
-    rows = await _job_rows(db, _PRESENT, [one.id for one in missing])
+    rows = await job_rows(db, _PRESENT, [one.id for one in missing])
     return {one.id: Ruling(one.id, _seen_from_afar(one, rows.get(one.id))) for one in missing}
 
 
@@ -212,7 +240,7 @@ async def _write(db: Db, session: str, slices: Slices) -> None:
     if slices.again:
         again = slices.again
         await db.execute(LEASE, session, [a.job_id for a in again], [a.index for a in again])
-        later = [a for a in again if a.attempt > 1]
+        later = [a for a in again if a.attempt > 1 and a.find_first]
         await note(db, [Note(*a.key, Happening.LEASED, a.attempt, session) for a in later])
     if slices.new:
         await db.execute(_INSERT, session, *_new_columns(slices.new))
@@ -222,7 +250,8 @@ async def _move(db: Db, moves: Sequence[Move]) -> dict[str, int | None]:
     """Gives each job a new place where work is left now, else the time at which some will be."""
     if not moves:
         return {}
-    columns = ([m.id for m in moves], [m.next_index for m in moves], [m.touched for m in moves])
+    names = ("id", "next_index", "touched", "walked")
+    columns = ([getattr(move, name) for move in moves] for name in names)
     return {row["id"]: row["place"] for row in await db.fetch(MOVE, *columns)}
 
 

@@ -3,13 +3,16 @@ line, and which have fallen out of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from botrix.ledger.ledger import Due, Placed
 from botrix.ledger.postgres_rows import JOB, NOW, SUM, Db, job_state, moved
-from botrix.ledger.slices import CLAIMABLE, POISONED
-from botrix.model import POISON, JobState, JobStatus, Lane
+from botrix.ledger.postgres_turns import take_turns
+from botrix.ledger.slices import CLAIMABLE, NOT_WAITING, POISONED
+from botrix.ledger.turns import turned
+from botrix.model import POISON, JobState, Lane
+from botrix.states import JobStatus
 
 _LEASES_OF_THE_LOST = """
 SELECT DISTINCT a.job_id FROM (
@@ -48,16 +51,16 @@ WITH gone AS MATERIALIZED (
 SELECT job_id, count(*)::int AS freed, (count(*) FILTER (WHERE status = 'failed'))::int AS failed
 FROM freed GROUP BY job_id
 """
-PLACE = """
+PLACE = f"""
 UPDATE jobs j SET place = nextval('place_sequence'), due_at = NULL
 FROM (SELECT id FROM unnest($1::text[]) u (id) ORDER BY id) u
-WHERE j.id = u.id AND coalesce(j.place, -1) = -1 AND NOT j.paused AND NOT j.importing
+WHERE j.id = u.id AND coalesce(j.place, -1) = -1 AND {NOT_WAITING}
   AND j.status || '' IN ('pending', 'running', 'cancelling')
 RETURNING j.id, j.place, j.lane
 """
 DUE = f"""
-SELECT id, status FROM jobs WHERE due_at <= {NOW} AND place IS NULL AND NOT paused
-  AND NOT importing ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+SELECT id, status FROM jobs WHERE due_at <= {NOW} AND place IS NULL
+  AND {NOT_WAITING} ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 """
 _CLAIMABLE = f"""
 SELECT u.id FROM unnest($1::text[]) u (id), LATERAL (
@@ -101,9 +104,18 @@ FROM t, unnest(ARRAY['high', 'normal', 'low']) WITH ORDINALITY l (lane, rank), L
   ORDER BY j.place LIMIT $3) j
 ORDER BY t.n, l.rank, j.place
 """
+OPEN_JOBS = """
+SELECT count(*) FROM (SELECT 1 FROM jobs WHERE tenant_id >= ''
+  AND status IN ('pending', 'running', 'cancelling') LIMIT $1) j
+"""
 PLACES = """
 SELECT j.id, j.place FROM (SELECT DISTINCT id FROM unnest($1::text[]) u (id)) u,
 LATERAL (SELECT j.id, j.place FROM jobs j WHERE j.id = u.id) j
+"""
+HALTED = """
+SELECT j.id FROM (SELECT DISTINCT id FROM unnest($1::text[]) u (id)) u,
+LATERAL (SELECT j.id, j.paused, j.status FROM jobs j WHERE j.id = u.id) j
+WHERE j.paused OR j.status || '' = 'cancelling'
 """
 _PUT_BACK = f"""
 WITH moved AS (
@@ -129,8 +141,10 @@ async def free(db: Db, limit: int) -> Due:
     mine = [row["id"] for row in await db.fetch(LOCK_JOBS, jobs)]
     freed = await db.fetch(_FREE, mine, limit, *POISONED)
     states = await moved(db, {r["job_id"]: {"failed": r["failed"]} for r in freed if r["failed"]})
+    states = turned(states, await take_turns(db, sorted(state.id for state in states)))
     placed = await _place(db, sorted(row["job_id"] for row in freed))
-    return Due(placed, states, more=sum(row["freed"] for row in freed) == limit)
+    n = sum(row["freed"] for row in freed)
+    return Due(placed, states, more=n == limit, freed=n)
 
 
 async def _place(db: Db, jobs: Sequence[str]) -> list[Placed]:
@@ -174,6 +188,10 @@ async def passed_by(db: Db, lane: Lane, head: int | None, limit: int) -> list[Pl
     return [Placed(row["id"], row["place"], lane) for row in rows]
 
 
+async def open_jobs(db: Db, most: int) -> int:
+    return int(await db.fetchval(OPEN_JOBS, most))
+
+
 async def several_tenants(db: Db) -> bool:
     return len(await db.fetch("SELECT 1 FROM (SELECT id FROM tenants ORDER BY id LIMIT 2) t")) > 1
 
@@ -190,6 +208,10 @@ async def waiting(db: Db, after: str, tenants: int, limit: int) -> dict[str, lis
 
 async def places(db: Db, jobs: Sequence[str]) -> dict[str, int | None]:
     return {row["id"]: row["place"] for row in await db.fetch(PLACES, jobs)} if jobs else {}
+
+
+async def halted(db: Db, jobs: Collection[str]) -> set[str]:
+    return {row["id"] for row in await db.fetch(HALTED, list(jobs))}
 
 
 async def put_back(db: Db, seen: Mapping[str, int]) -> list[Placed]:

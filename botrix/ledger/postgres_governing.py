@@ -26,7 +26,7 @@ from botrix.ledger.governing import (
 from botrix.ledger.notes import Note
 from botrix.ledger.postgres_history import note
 from botrix.ledger.postgres_rows import NOW, Db
-from botrix.model import DirectoryStatus, Happening
+from botrix.states import DirectoryStatus, Happening
 
 _ENTER = """
 INSERT INTO throttles (tenant_id, name, status, probe_at, state) VALUES ($1, $2, 'working', 0, '{}')

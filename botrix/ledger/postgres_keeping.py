@@ -3,7 +3,7 @@ job to whom it is."""
 
 from __future__ import annotations
 
-from botrix.ledger.keeping import DAY, Outlived, Rule
+from botrix.ledger.keeping import CHUNKS, DAY, Outlived, Rule
 from botrix.ledger.postgres_rows import NOW, Db
 
 _STABLE_NOW = "extract(epoch FROM now())::float8"  # the other could bound no index
@@ -46,6 +46,10 @@ _HIDE = (
     " WHERE id = $1 AND NOT importing"
 )
 _PURGE = "DELETE FROM accounts WHERE job_id = $1 AND idx >= $2 AND idx < $3"
+_FORGET = (
+    "DELETE FROM roster_chunks WHERE job_id = $1 AND first_row IN"
+    " (SELECT first_row FROM roster_chunks WHERE job_id = $1 ORDER BY first_row LIMIT $2)"
+)
 _REST = (
     "DELETE FROM history WHERE n IN (SELECT n FROM history WHERE job_id = $1 LIMIT $2)",
     'DELETE FROM bad_rows WHERE job_id = $1 AND "row" IN'
@@ -83,6 +87,12 @@ async def erase(db: Db, job: Outlived, indexes: range) -> int | None:
     return _changed(await db.execute(_ERASE, job.job_id, indexes.start, indexes.stop, job.before))
 
 
+async def forget(db: Db, job: Outlived, limit: int) -> bool | None:
+    if not await _taken(db, job):
+        return None
+    return await _forgotten(db, job, limit)
+
+
 async def erased(db: Db, job: Outlived) -> bool | None:
     if not await _taken(db, job):
         return None
@@ -100,10 +110,17 @@ async def remove(db: Db, job: Outlived, limit: int) -> bool | None:
     if not await _taken(db, job):
         return None
     await db.execute(_HIDE, job.job_id)
+    if not await _forgotten(db, job, CHUNKS):
+        return False
     if limit in [_changed(await db.execute(sql, job.job_id, limit)) for sql in _REST]:
         return False
     await db.execute("DELETE FROM jobs WHERE id = $1", job.job_id)
     return True
+
+
+async def _forgotten(db: Db, job: Outlived, limit: int) -> bool:
+    """Whether nothing of the roster is left. In order, so that where the first is, all are."""
+    return _changed(await db.execute(_FORGET, job.job_id, limit)) < limit
 
 
 async def _taken(db: Db, job: Outlived) -> bool:

@@ -11,8 +11,8 @@ from botrix.ledger.notes import Note, of_found
 from botrix.ledger.postgres_claim import LIVE
 from botrix.ledger.postgres_history import note
 from botrix.ledger.postgres_rows import NOW, Db, lost, moved
-from botrix.ledger.slices import ACCOUNT_COLUMNS, leased
-from botrix.model import AccountStatus, Happening
+from botrix.ledger.slices import ACCOUNT_COLUMNS, TO_BE_GONE, leased
+from botrix.states import AccountStatus, Happening
 
 OLDEST = f"""
 UPDATE jobs j SET look_at = {NOW}
@@ -23,7 +23,7 @@ WHERE j.id = o.id RETURNING j.id, j.tenant_id, j.directory, j.look_at
 PROVISIONAL = f"""
 SELECT {ACCOUNT_COLUMNS} FROM accounts a, LATERAL (SELECT * FROM jobs j WHERE j.id = a.job_id) j
 WHERE a.job_id = $1 AND a.idx > $2 AND a.status || '' IN ('failed', 'cancelled', 'deleted')
-  AND a.attempt > 0
+  AND a.attempt > 0 AND {TO_BE_GONE}
 ORDER BY a.idx LIMIT $3
 """
 _LOCK = """

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import asyncpg
 
 from botrix.errors import SessionLost
-from botrix.model import JobState, JobStatus, Lane
+from botrix.model import JobState, Lane
+from botrix.states import FINAL_JOB, JobStatus, Stage, Waits
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -20,7 +21,7 @@ else:
 NOW = "extract(epoch FROM clock_timestamp())::float8"
 JOB = (
     "j.id, j.tenant_id, j.status, j.lane, j.directory, j.count, j.created, j.existing, j.failed,"
-    " j.cancelled, j.deleted, j.retried"
+    " j.cancelled, j.deleted, j.retried, j.stage, j.waits, j.finished_at - j.created_at AS lasted"
 )
 SUM = "j.created + j.existing + j.failed + j.cancelled + j.deleted"
 _ENDS = (  # of a job whose counters move by u
@@ -45,8 +46,10 @@ WHERE j.id = u.id RETURNING {JOB}
 
 def job_state(row: Iterable[Any]) -> JobState:
     """From the columns of JOB, in their order (more may follow)."""
-    ident, tenant, status, lane, directory, *counts = tuple(row)[:12]
-    return JobState(ident, tenant, JobStatus(status), Lane(lane), directory, *counts)
+    ident, tenant, status, lane, directory, *counts, stage, waits, lasted = tuple(row)[:15]
+    waiting = Waits(waits) if waits and status not in FINAL_JOB else None
+    more = [*counts, Stage(stage), waiting, lasted]
+    return JobState(ident, tenant, JobStatus(status), Lane(lane), directory, *more)
 
 
 def lost(session: str) -> SessionLost:

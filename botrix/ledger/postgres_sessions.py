@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from botrix.ledger.ledger import PeerBeat
 from botrix.ledger.postgres_rows import NOW, Db, lost
+from botrix.states import Duty, duty_of
 
 
-async def open_session(db: Db, row: tuple[str, str, str, int, str]) -> None:
+async def open_session(db: Db, row: tuple[str, str, str, int, str, str]) -> None:
     await db.execute(
-        "INSERT INTO sessions (id, worker_id, host, pid, version, started_at)"
-        f" VALUES ($1, $2, $3, $4, $5, {NOW}) ON CONFLICT DO NOTHING",
+        "INSERT INTO sessions (id, worker_id, host, pid, version, wanted, started_at)"
+        f" VALUES ($1, $2, $3, $4, $5, $6, {NOW}) ON CONFLICT DO NOTHING",
         *row,
     )
 
 
-async def renew(db: Db, session: str) -> None:
-    done = await db.execute(
-        "UPDATE sessions SET beat = beat + 1 WHERE id = $1 AND status || '' = 'live'", session
+async def renew(db: Db, session: str) -> Duty | None:
+    row = await db.fetchrow(
+        "UPDATE sessions SET beat = beat + 1 WHERE id = $1 AND status || '' = 'live'"
+        " RETURNING wanted",
+        session,
     )
-    if done != "UPDATE 1":
+    if row is None:
         raise lost(session)
+    return duty_of(row["wanted"])
 
 
 async def end_session(db: Db, session: str) -> None:

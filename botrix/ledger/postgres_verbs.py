@@ -6,7 +6,7 @@ the database, in seconds since 1970.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from botrix.extra import packed_groups
@@ -15,18 +15,38 @@ from botrix.ledger.notes import of_result
 from botrix.ledger.postgres_audit import note_acts
 from botrix.ledger.postgres_history import note
 from botrix.ledger.postgres_rows import JOB, NOW, SUM, Db, job_state, lost
+from botrix.ledger.postgres_turns import keep_looks, take_turns
 from botrix.ledger.quotas import COUNTED, LIMITED, QUOTA_COLUMNS, Quota, sift
-from botrix.model import Happening, LeasedAccount, NewJob, Person, Result
+from botrix.ledger.turns import Turn, turned
+from botrix.model import LeasedAccount, NewJob, Person, Result
+from botrix.states import Happening
 
 INSERT_JOBS = f"""
-INSERT INTO jobs (id, tenant_id, source, lane, directory, template, tries, count, groups, place,
-                  created_at, updated_at)
+WITH t AS MATERIALIZED (SELECT {NOW} AS now)
+INSERT INTO jobs (id, tenant_id, source, lane, directory, template, tries, count, groups,
+                  traceparent, place, created_at, updated_at)
 SELECT u.id, u.tenant_id, u.source, u.lane, u.directory, u.template, u.tries, u.count, u.groups,
-       CASE WHEN $10 THEN nextval('place_sequence') END, {NOW}, {NOW}
-FROM (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-                           $7::int[], $8::int[], $9::text[])
+       u.traceparent, CASE WHEN $11 THEN nextval('place_sequence') END, t.now, t.now
+FROM t,
+     (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+                           $7::int[], $8::int[], $9::text[], $10::text[])
       WITH ORDINALITY
-      u (id, tenant_id, source, lane, directory, template, tries, count, groups, n) ORDER BY n) u
+      u (id, tenant_id, source, lane, directory, template, tries, count, groups, traceparent, n)
+      ORDER BY n) u
+"""
+_ENTER = f"{INSERT_JOBS} RETURNING id, place, created_at AS at"
+_RUN = f"""
+UPDATE jobs j SET stage = u.stage, reach = u.reach, gate = u.gate, max_failures = u.max_failures,
+  on_conflict = u.on_conflict, not_before = u.not_before,
+  place = CASE WHEN u.not_before > {NOW} THEN NULL ELSE j.place END,
+  due_at = CASE WHEN u.not_before > {NOW} THEN u.not_before END
+FROM unnest($1::text[], $2::text[], $3::int[], $4::float8[], $5::int[], $6::text[], $7::float8[])
+     u (id, stage, reach, gate, max_failures, on_conflict, not_before)
+WHERE j.id = u.id RETURNING j.id, j.place
+"""
+_THOSE_OF = """
+SELECT j.id FROM unnest($1::text[]) u (id),
+LATERAL (SELECT j.id FROM jobs j WHERE j.id = u.id AND j.tenant_id = $2) j
 """
 LOCK_TENANTS = f"""
 SELECT {QUOTA_COLUMNS}, 0 AS open, {LIMITED} AS limited, t.audit_n, t.audit_hash, {NOW} AS now
@@ -60,7 +80,7 @@ LATERAL (SELECT fingerprint, job_id FROM idempotency_keys k
          WHERE k.tenant_id = u.tenant_id AND k.key = u.key) k
 """
 _OVER = (  # by the row as it is when it is locked, not as the statement first saw it
-    f"{SUM} + t.created + t.existing + t.failed + t.cancelled = j.count"
+    f"{SUM} + t.created + t.existing + t.failed + t.cancelled + t.deleted = j.count"
     " AND j.status IN ('running', 'cancelling')"
 )
 RECORD = f"""
@@ -90,21 +110,22 @@ WITH live AS MATERIALIZED (
 ), noted AS (
   INSERT INTO history (tenant_id, job_id, idx, at, what, attempt, session_id, reason, detail)
   SELECT tenant_id, job_id, idx, {NOW}, status, attempt, $1, reason, detail FROM hit
-  WHERE status <> 'created' OR reason IS NOT NULL
+  WHERE status NOT IN ('created', 'planned') OR reason IS NOT NULL
 ), tally AS MATERIALIZED (
   SELECT job_id, array_agg(idx) AS hits, array_agg(attempt) AS attempts,
     count(*) FILTER (WHERE status = 'created') AS created,
     count(*) FILTER (WHERE status = 'existing') AS existing,
     count(*) FILTER (WHERE status = 'failed') AS failed,
     count(*) FILTER (WHERE status = 'cancelled') AS cancelled,
+    count(*) FILTER (WHERE status = 'deleted') AS deleted,
     coalesce(sum(counted) FILTER (WHERE status IN ('planned', 'unsure')), 0) AS retried,
-    min(not_before) FILTER (WHERE status IN ('planned', 'unsure')) AS due
+    min(not_before) FILTER (WHERE status IN ('planned', 'unsure') AND reason IS NOT NULL) AS due
   FROM hit GROUP BY job_id
 )
 UPDATE jobs j SET
   created = j.created + t.created, existing = j.existing + t.existing,
   failed = j.failed + t.failed, cancelled = j.cancelled + t.cancelled,
-  retried = j.retried + t.retried, updated_at = {NOW},
+  deleted = j.deleted + t.deleted, retried = j.retried + t.retried, updated_at = {NOW},
   status = CASE WHEN NOT ({_OVER}) THEN j.status WHEN j.status = 'cancelling' THEN 'cancelled'
                 WHEN j.failed + t.failed > 0 THEN 'failed' ELSE 'completed' END,
   place = CASE WHEN {_OVER} THEN NULL ELSE j.place END,
@@ -146,6 +167,7 @@ def job_columns(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:
         [j.tries for j in jobs],
         [j.count for j in jobs],
         [packed_groups(j.groups) for j in jobs],
+        [j.traceparent for j in jobs],
     )
 
 
@@ -175,9 +197,22 @@ async def _enter(db: Db, new: Sequence[Submission]) -> dict[str, Submitted]:
     if quotas:
         entering, refused = await _within_quotas(db, new, quotas)
     columns = job_columns([one.job for one in entering])
-    rows = await db.fetch(f"{INSERT_JOBS} RETURNING id, place", *columns, True)
+    rows = await db.fetch(_ENTER, *columns, True)
     await note_acts(db, tenants, [(one.act, one.actor) for one in entering])
-    return refused | {row["id"]: Submitted(row["id"], row["place"]) for row in rows}
+    places = {row["id"]: row["place"] for row in rows}
+    places |= await _run(db, [one.job for one in entering if not one.job.is_plain])
+    return refused | {
+        row["id"]: Submitted(row["id"], places[row["id"]], at=row["at"]) for row in rows
+    }
+
+
+async def _run(db: Db, jobs: Sequence[NewJob]) -> dict[str, int | None]:
+    """How they are to be run. Their places, which those have none yet that begin later."""
+    if not jobs:
+        return {}
+    names = ("id", "stage", "reach", "gate", "max_failures", "on_conflict", "not_before")
+    columns = ([getattr(job, name) for job in jobs] for name in names)
+    return {row["id"]: row["place"] for row in await db.fetch(_RUN, *columns)}
 
 
 async def _within_quotas(
@@ -229,7 +264,8 @@ async def rename(db: Db, session: str, account: LeasedAccount, person: Person) -
 
 
 async def record(db: Db, session: str, results: Sequence[Result]) -> Recorded:
-    """One statement: compare-and-set on session and attempt, and the counters of what matched."""
+    """One statement: compare-and-set on session and attempt, and the counters of what matched. More
+    where jobs are guarded, which takes a transaction."""
     rows = await db.fetch(RECORD, session, *_result_columns(results))
     accepted = {
         (row["id"], idx, attempt)
@@ -237,9 +273,20 @@ async def record(db: Db, session: str, results: Sequence[Result]) -> Recorded:
         for idx, attempt in zip(row["hits"], row["attempts"], strict=True)
     }
     if not accepted:
-        await _require_live(db, session)
+        await require_live(db, session)
     stale = [(r.job_id, r.index) for r in results if (r.job_id, r.index, r.attempt) not in accepted]
-    return Recorded(len(accepted), stale, [job_state(row) for row in rows])
+    done = [r for r in results if (r.job_id, r.index, r.attempt) in accepted]
+    states = turned([job_state(row) for row in rows], await _guard(db, done))
+    return Recorded(len(accepted), stale, states)
+
+
+async def _guard(db: Db, done: Sequence[Result]) -> list[Turn]:
+    """What was looked at is noted; jobs turn where their numbers say so."""
+    guarded = [one for one in done if one.guarded]
+    if not guarded:
+        return []
+    await keep_looks(db, [one for one in guarded if one.look])
+    return await take_turns(db, sorted({one.job_id for one in guarded}))
 
 
 async def refused(db: Db, session: str, results: Sequence[Result]) -> None:
@@ -267,9 +314,13 @@ def _result_columns(results: Sequence[Result]) -> tuple[list[Any], ...]:
     )
 
 
-async def _require_live(db: Db, session: str) -> None:
+async def require_live(db: Db, session: str) -> None:
     if await db.fetchval("SELECT status FROM sessions WHERE id = $1", session) != "live":
         raise lost(session)
+
+
+async def those_of(db: Db, tenant_id: str, jobs: Collection[str]) -> set[str]:
+    return {row["id"] for row in await db.fetch(_THOSE_OF, list(jobs), tenant_id)}
 
 
 async def directory(db: Db, tenant_id: str, name: str) -> DirectoryRow | None:

@@ -7,7 +7,7 @@ password; those leave by passwords.py.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -16,9 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from botrix.audit import Act, Actor
 from botrix.errors import Conflict, NotFound
+from botrix.ledger import account_lists, job_lists, note_lists, statistics
+from botrix.ledger.account_lists import ACCOUNT
 from botrix.ledger.audit import note_act
 from botrix.ledger.engine import begin, now
 from botrix.ledger.idempotency import first_use
+from botrix.ledger.job_lists import JOB, JobFilter
 from botrix.ledger.tables import (
     accounts,
     bad_rows,
@@ -29,15 +32,10 @@ from botrix.ledger.tables import (
     sessions,
     tenants,
 )
-from botrix.model import Happening
+from botrix.ledger.undo import ties
+from botrix.states import Happening
 
 Row = dict[str, Any]
-_HIDDEN = ("next_index", "due_at", "not_before", "importing", "look_at", "looked_at")
-_PROVISIONAL = sa.and_(jobs.c.look_at.is_not(None), jobs.c.looked_at.is_(None))
-_JOB = [*(c for c in jobs.c if c.name not in _HIDDEN), _PROVISIONAL.label("provisional")]
-_ACCOUNT = [
-    c for c in accounts.c if c.name not in ("sealed", "session_id", "last_session", "in_doubt")
-]
 _SUM = jobs.c.created + jobs.c.existing + jobs.c.failed + jobs.c.cancelled + jobs.c.deleted
 
 
@@ -48,24 +46,19 @@ class Queries:
         self.engine = engine
 
     async def jobs(
-        self, tenant: str, where: dict[str, str], before: tuple[float, str] | None, limit: int
+        self, tenant: str, where: Mapping[str, Any], before: tuple[float, str] | None, limit: int
     ) -> list[Row]:
-        """Newest first, older than `before`; `where` holds wanted values by column."""
-        query = sa.select(*_JOB).where(jobs.c.tenant_id == tenant, ~jobs.c.importing)
-        query = query.where(*(jobs.c[name] == value for name, value in where.items()))
-        if before is not None:
-            at, ident = before
-            older = sa.or_(
-                jobs.c.created_at < at, sa.and_(jobs.c.created_at == at, jobs.c.id < ident)
-            )
-            query = query.where(older)
-        return await self._rows(
-            query.order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
-        )
+        """Newest first, older than `before`; where: see JobFilter."""
+        return await job_lists.listed(self.engine, tenant, JobFilter(**where), before, limit)
 
     async def job(self, tenant: str, job_id: str) -> Row:
-        async with self._begin() as db:
+        async with begin(self.engine, reading=True) as db:
             return await self._job(db, tenant, job_id)
+
+    async def named(self, tenant: str, ids: Collection[str]) -> list[Row]:
+        """The jobs of these ids that are the tenant's own, in no order."""
+        mine = (jobs.c.tenant_id == tenant, jobs.c.id.in_(ids), ~jobs.c.importing)
+        return await self._rows(sa.select(*JOB).where(*mine))
 
     async def those_of(self, tenant: str, ids: Collection[str]) -> set[str]:
         """The ids of jobs that are the tenant's own."""
@@ -73,38 +66,31 @@ class Queries:
         return {row["id"] for row in await self._rows(query)}
 
     async def job_stats(self, tenant: str) -> Row:
-        by_status = sa.select(jobs.c.status, sa.func.count().label("jobs"))
-        totals = [sa.func.coalesce(sa.func.sum(jobs.c[n]), 0).label(n) for n in _TOTALS]
-        mine = (jobs.c.tenant_id == tenant, ~jobs.c.importing)
-        statuses = await self._rows(by_status.where(*mine).group_by(jobs.c.status))
-        sums = await self._rows(sa.select(*totals).where(*mine))
-        return {"jobs": {r["status"]: r["jobs"] for r in statuses}, "accounts": sums[0]}
+        return await statistics.of_jobs(self.engine, tenant)
 
     async def accounts(
-        self, tenant: str, where: dict[str, str], after: tuple[str, int] | None, limit: int
+        self, tenant: str, where: Mapping[str, str], after: tuple[str, int] | None, limit: int
     ) -> list[Row]:
-        """In the order of job and index, after `after`."""
-        query = sa.select(*_ACCOUNT).where(accounts.c.tenant_id == tenant)
-        query = query.where(*(accounts.c[name] == value for name, value in where.items()))
-        if after is not None:
-            job_id, idx = after
-            later = sa.or_(
-                accounts.c.job_id > job_id,
-                sa.and_(accounts.c.job_id == job_id, accounts.c.idx > idx),
+        """In the order of job and index, after `after`; where: job_id, status, and reason of a
+        job's."""
+        more = {name: value for name, value in where.items() if name != "job_id"}
+        if "job_id" not in where:
+            return await account_lists.of_tenant(
+                self.engine, tenant, more.get("status"), after, limit
             )
-            query = query.where(later)
-        return await self._rows(query.order_by(accounts.c.job_id, accounts.c.idx).limit(limit))
+        index = -1 if after is None else after[1]
+        return await account_lists.of_job(
+            self.engine, tenant, where["job_id"], index, limit, **more
+        )
 
     async def account(self, tenant: str, job_id: str, index: int) -> Row:
-        rows = await self._rows(sa.select(*_ACCOUNT).where(*_one(tenant, job_id, index)))
+        rows = await self._rows(sa.select(*ACCOUNT).where(*_one(tenant, job_id, index)))
         if not rows:
             raise NotFound(f"there is no account {job_id}:{index}; it may not be planned yet")
         return rows[0]
 
     async def account_stats(self, tenant: str) -> Row:
-        query = sa.select(accounts.c.status, sa.func.count().label("accounts"))
-        query = query.where(accounts.c.tenant_id == tenant).group_by(accounts.c.status)
-        return {row["status"]: row["accounts"] for row in await self._rows(query)}
+        return await statistics.of_accounts(self.engine, tenant)
 
     async def bad_rows(self, tenant: str, job_id: str, after: int, limit: int) -> list[Row]:
         query = sa.select(bad_rows.c.row, bad_rows.c.reason).where(
@@ -120,16 +106,18 @@ class Queries:
 
     async def add_directory(
         self, tenant: str, name: str, kind: str, config: str, actor: Actor, *,
-        secrets: str = "{}", policy: str = "{}",
+        secrets: str = "{}", policy: str = "{}", key: str | None = None, fingerprint: str = "",
     ) -> None:  # fmt: skip
         """All JSON but the names; see DirectoryRow. Raises NotFound where there is no such tenant,
-        Conflict where the name is in use."""
+        Conflict where the name is in use, InvalidInput where the key came with something else."""
         values = {"name": name, "kind": kind, "config": config, "secrets": secrets}
         values |= {"tenant_id": tenant, "policy": policy}
         try:
             async with self._begin() as db:
                 if not (await db.execute(sa.select(1).where(tenants.c.id == tenant))).first():
                     raise NotFound(f"there is no tenant {tenant!r}; see: botrix tenant list")
+                if not await first_use(db, tenant, key, fingerprint, name):
+                    return
                 await db.execute(sa.insert(directories).values(**values, created_at=now()))
                 await note_act(db, Act("directory.add", name, kind, tenant), actor)
         except sa.exc.IntegrityError:
@@ -165,6 +153,7 @@ class Queries:
                 )
             change: Row = {"cancelled": jobs.c.cancelled + left, "next_index": jobs.c.count}
             change |= {"status": "cancelling", "place": None, "due_at": 0, "updated_at": now()}
+            change |= _WAITS_NO_MORE
             await db.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**change))
             done = sa.update(jobs).where(jobs.c.id == job_id, jobs.c.count == _SUM)
             end = {"status": "cancelled", "due_at": None, "finished_at": now()}
@@ -174,34 +163,51 @@ class Queries:
             await note_act(db, Act("job.cancel", job_id, "", tenant), actor)
             return found
 
-    async def retry(self, tenant: str, job_id: str, actor: Actor, key: str | None = None) -> Row:
-        """Opens just the failed accounts of a failed job again, with all their tries."""
+    async def retry(
+        self, tenant: str, job_id: str, actor: Actor, key: str | None = None, *,
+        reason: str | None = None,
+    ) -> Row:  # fmt: skip
+        """Opens just the failed accounts of a failed job again, with all their tries; of these just
+        those that failed for a reason, if one is given."""
         async with self._begin() as db:
+            tied = await ties(db, tenant, job_id)
             job = await self._locked(db, tenant, job_id)
             if not await first_use(db, tenant, key, f"retry:{job_id}", job_id):
                 return await self._job(db, tenant, job_id)
             if job["status"] != "failed":
                 raise Conflict(f"job {job_id} is {job['status']}; only a failed job can be retried")
+            if tied.busy is not None:
+                raise Conflict(tied.busy)
             again = {"status": "planned", "tries": 0, "crashes": 0, "reason": None, "detail": None}
-            failed = (accounts.c.job_id == job_id, accounts.c.status == "failed")
+            failed = [accounts.c.job_id == job_id, accounts.c.status == "failed"]
+            if reason is not None:
+                failed.append(accounts.c.reason == reason)
             erased = sa.select(accounts.c.idx).where(*failed, accounts.c.sealed.is_(None)).limit(1)
-            if (await db.execute(erased)).first() is not None:
+            if tied.undoes is None and (await db.execute(erased)).first() is not None:
                 raise Conflict(
                     f"the passwords of job {job_id} were erased, so it cannot be retried; ask for "
                     "what failed in a new job"
                 )
-            await db.execute(
+            opened = await db.execute(
                 sa.update(accounts).where(*failed).values(**again, not_before=0, updated_at=now())
             )
-            change = {"status": "running", "failed": 0, "due_at": 0, "finished_at": None}
-            change |= {"look_at": None, "looked_at": None, "exported_at": None}
+            if opened.rowcount == 0:
+                raise Conflict(f"no account of job {job_id} failed for {reason!r}")
+            change: Row = {"status": "running", "failed": jobs.c.failed - opened.rowcount}
+            change |= {"due_at": 0, "finished_at": None}
+            change |= {"look_at": None, "looked_at": None, "exported_at": None, **_WAITS_NO_MORE}
             await db.execute(
                 sa.update(jobs).where(jobs.c.id == job_id).values(**change, updated_at=now())
             )
             await _note(db, tenant, job_id, Happening.RETRY)
             found = await self._job(db, tenant, job_id)
-            await note_act(db, Act("job.retry", job_id, "", tenant), actor)
+            await note_act(db, Act("job.retry", job_id, reason or "", tenant), actor)
             return found
+
+    async def key_was_used(self, tenant: str, key: str | None) -> bool:
+        kept = idempotency_keys.c
+        query = sa.select(kept.key).where(kept.tenant_id == tenant, kept.key == key)
+        return key is not None and bool(await self._rows(query))
 
     async def forget_keys(self, older_than: float, limit: int = 1000) -> int:
         """Idempotency-Keys that came so many seconds ago; how many there were, at most `limit`."""
@@ -216,15 +222,8 @@ class Queries:
     ) -> list[Row]:
         """Of a job with its accounts, or of one account; in order, after note `after`. Each with
         the worker whose session it was."""
-        query = sa.select(history, sessions.c.worker_id).outerjoin(
-            sessions, sessions.c.id == history.c.session_id
-        )
-        query = query.where(
-            history.c.tenant_id == tenant, history.c.job_id == job_id, history.c.n > after
-        )
-        if index is not None:
-            query = query.where(sa.or_(history.c.idx == index, history.c.idx.is_(None)))
-        return await self._rows(query.order_by(history.c.n).limit(limit))
+        dialect = self.engine.dialect.name
+        return await self._rows(note_lists.page(tenant, job_id, index, after, limit, dialect))
 
     async def last_worker(self, tenant: str, job_id: str, index: int) -> Row:
         """Whose session had the last lease of an account: session and worker, or None each."""
@@ -234,10 +233,10 @@ class Queries:
         return (await self._rows(query.where(*_one(tenant, job_id, index))))[0]
 
     async def _job(self, db: AsyncConnection, tenant: str, job_id: str) -> Row:
-        query = sa.select(*_JOB).where(jobs.c.tenant_id == tenant, jobs.c.id == job_id)
+        query = sa.select(*JOB).where(jobs.c.tenant_id == tenant, jobs.c.id == job_id)
         row = (await db.execute(query.where(~jobs.c.importing))).mappings().first()
         if row is None:
-            raise NotFound(f"there is no job {job_id!r}; GET /api/jobs lists those there are")
+            raise NotFound(f"there is no job {job_id!r}; look among all jobs for it")
         return dict(row)
 
     async def _locked(self, db: AsyncConnection, tenant: str, job_id: str) -> Row:
@@ -245,11 +244,11 @@ class Queries:
         query = query.where(~jobs.c.importing).with_for_update()
         row = (await db.execute(query)).mappings().first()
         if row is None:
-            raise NotFound(f"there is no job {job_id!r}; GET /api/jobs lists those there are")
+            raise NotFound(f"there is no job {job_id!r}; look among all jobs for it")
         return dict(row)
 
     async def _rows(self, query: sa.Select[Any]) -> list[Row]:
-        async with self._begin() as db:
+        async with begin(self.engine, reading=True) as db:
             return [dict(row) for row in (await db.execute(query)).mappings()]
 
     def _begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
@@ -259,7 +258,8 @@ class Queries:
         await self.engine.dispose()
 
 
-_TOTALS = ("count", "created", "existing", "failed", "cancelled", "deleted", "retried")
+_WAITS_NO_MORE: Row = {"paused": False, "waits": None}
+"""Of a job that waited for a person: the dispatcher passes by those that do."""
 
 
 def _one(tenant: str, job_id: str, index: int) -> tuple[sa.ColumnElement[bool], ...]:

@@ -2,7 +2,7 @@
 
 Both ledgers read the quotas and what is used of them in the transaction that enters the jobs, so
 that no number of calls at once gets more than is left. Jobs that came as raw entries are counted
-against nothing, and so are rosters that are still being read.
+against nothing, and so are rosters that are still being read, and what undoes a job.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ QUOTA_COLUMNS = "t.id, t.open_jobs, t.accounts_per_job, t.accounts_per_day, t.da
 LIMITED = (
     "(t.open_jobs IS NOT NULL OR t.accounts_per_job IS NOT NULL OR t.accounts_per_day IS NOT NULL)"
 )
-COUNTED = "status IN ('pending', 'running', 'cancelling') AND NOT importing AND source <> 'raw'"
+COUNTED = (
+    "status IN ('pending', 'running', 'cancelling') AND NOT importing AND source <> 'raw'"
+    " AND undoes IS NULL"
+)
 """Which jobs count as open; the first condition is that of ix_jobs_open."""
 
 

@@ -7,7 +7,7 @@ it gathered in as few statements as they can.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,16 +17,27 @@ from botrix.extra import groups_of, in_groups, person_of
 from botrix.ledger.ledger import Asked, Claim, Plan, Room, Ruling, Verdict
 from botrix.ledger.quotas import too_many
 from botrix.model import (
+    DISABLED,
+    GONE,
+    LANE_OF,
     POISON,
     SLICE,
     SUSPECT,
     JobState,
-    JobStatus,
-    Lane,
     LeasedAccount,
     NewJob,
     PlannedAccount,
     Source,
+)
+from botrix.states import (
+    JOB_STATUS_OF,
+    ON_CONFLICT_OF,
+    STAGE_OF,
+    JobStatus,
+    OnConflict,
+    Prospect,
+    Stage,
+    Waits,
 )
 
 POISONED = ("poison", f"its worker died {POISON} times, the last time with this account alone")
@@ -34,8 +45,9 @@ POISONED = ("poison", f"its worker died {POISON} times, the last time with this 
 
 
 class JobRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The columns of JOB, in their order. groups: JSON. policy: of its directory; None where there
-    is none. away: whether its directory is paused."""
+    """The columns of JOB, in their order. groups: JSON. guarded: whether it may have to wait for a
+    person (see turns.py). policy: of its directory; None where there is none. away: whether its
+    directory is paused. walked: those below were handed out in this look without a lease."""
 
     id: str
     tenant_id: str
@@ -55,13 +67,38 @@ class JobRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     next_index: int
     source: str
     groups: str | None = None
+    stage: str = Stage.CREATE
+    reach: int | None = None
+    look: int = 0
+    on_conflict: str = OnConflict.SKIP
+    waits: str | None = None
+    created_at: float = 0.0
+    traceparent: str | None = None
+    walked: int = 0
+    guarded: bool | int = False
     policy: str | None = None
     away: bool | int | None = None
 
+    @property
+    def end(self) -> int:
+        """Only accounts of lower index are claimed."""
+        creating = self.stage == Stage.CREATE
+        return min(self.count, self.reach) if creating and self.reach is not None else self.count
+
+    @property
+    def walks(self) -> bool:
+        """Whether it hands out accounts that are all there, to be looked at without a lease: a
+        look changes nothing, so whose is recorded first counts."""
+        there = self.stage == Stage.CHECK or (
+            self.stage == Stage.PLAN and self.source == Source.IMPORT
+        )
+        return there and self.walked < self.count and self.status != JobStatus.CANCELLING
+
     def state(self, status: str) -> JobState:
         return JobState(
-            self.id, self.tenant_id, JobStatus(status), Lane(self.lane), self.directory, self.count,
-            self.created, self.existing, self.failed, self.cancelled, self.deleted, self.retried,
+            self.id, self.tenant_id, JOB_STATUS_OF[status], LANE_OF[self.lane], self.directory,
+            self.count, self.created, self.existing, self.failed, self.cancelled, self.deleted,
+            self.retried, STAGE_OF[self.stage], Waits(self.waits) if self.waits else None,
         )  # fmt: skip
 
 
@@ -72,34 +109,60 @@ _AWAY = (
     "(SELECT t.status = 'paused' FROM throttles t"
     " WHERE t.tenant_id = j.tenant_id AND t.name = j.directory)"
 )
-JOB = ", ".join([*(f"j.{name}" for name in JobRow.__struct_fields__[:-2]), _POLICY, _AWAY])
+GUARDED = "(j.stage <> 'create' OR j.reach IS NOT NULL OR j.max_failures IS NOT NULL)"
+JOB = ", ".join([*(f"j.{name}" for name in JobRow.__struct_fields__[:-3]), GUARDED, _POLICY, _AWAY])
 """What JobRow is read from, of jobs j."""
 ACCOUNT_COLUMNS = (
     "a.tenant_id, j.directory, a.job_id, a.idx, a.attempt, a.username, a.email, a.given_name,"
     " a.family_name, a.display_name, a.sealed, j.tries AS promised, a.tries, a.status,"
     " j.status AS job_status,"
     " CASE WHEN j.source <> 'import' THEN coalesce(j.template, '') END AS template, a.in_doubt,"
-    " a.extra"
+    " a.extra, a.not_before, j.stage, j.on_conflict, j.look, a.prospect,"
+    f" {GUARDED} AS guarded, j.undoes, a.row, a.entry_id, j.traceparent"
 )
 """What `leased` reads, of accounts a and jobs j."""
 CLAIMABLE = f"a.status IN ('planned', 'unsure') AND a.crashes < {SUSPECT}"
 """Which accounts a claim may take again; suspects are claimed alone."""
+END = "CASE WHEN j.stage || '' = 'create' AND j.reach < j.count THEN j.reach ELSE j.count END"
+WITHIN = f"a.idx < {END} AND a.not_before >= -j.look"
+"""Likewise, by what their job j allows now: not those beyond its canary, nor those that its plan
+has looked at already, which have a negative time."""
+LOOSE_COLUMNS = (
+    "a.idx, a.attempt, a.username, a.email, a.given_name, a.family_name, a.display_name, a.extra,"
+    " a.prospect"
+)
+"""What `loose` reads, of accounts a."""
+LOOSE = "a.status || '' = 'planned' AND a.crashes = 0"
+"""Which accounts may be handed out without a lease. Others are left to who leases."""
+QUIET = 3.0
+"""So many seconds after the last was handed out or recorded, what is still to be looked at is
+claimed with leases: what a worker lost, and what it could not see."""
 NOT_AWAY = (
     "NOT EXISTS (SELECT 1 FROM throttles t WHERE t.tenant_id = j.tenant_id"
     " AND t.name = j.directory AND t.status || '' = 'paused')"
 )
+TO_BE_GONE = (
+    f"j.stage || '' <> '{Stage.REMOVE}' AND (a.status <> 'deleted'"
+    f" OR coalesce(a.reason, '') NOT IN ('{DISABLED}', '{GONE}'))"
+)
+"""Of an account that failed, was cancelled or deleted: whether it is not to be at the directory. An
+undo job's may be there, and what it disabled is; what had gone by itself may come back."""
+NOT_WAITING = "(NOT paused OR status || '' = 'cancelling') AND NOT importing"
+"""Which jobs a place may be given to; one that waits for a person ends nevertheless when it is
+cancelled, also by an API of an earlier release, which leaves it paused."""
 SUSPECTED = f"a.crashes >= {SUSPECT} AND a.status IN ('planned', 'unsure')"
 
 
 class Move(msgspec.Struct, gc=False):
     """A job whose cursor moves. touched: it may have open accounts, so that the database must look
-    whether more can be claimed."""
+    whether more can be claimed. walked: of one that walks, which accounts it has handed out."""
 
     id: str
     next_index: int
     left: bool
     touched: bool
     cancelling: bool
+    walked: int | None = None
 
 
 class Slices:
@@ -119,7 +182,7 @@ class Slices:
     def rule(self, one: Asked, row: JobRow, open_accounts: deque[Any]) -> None:
         """open_accounts: rows of ACCOUNT_COLUMNS that are due, at least as many as there is room
         for; those that are taken are removed."""
-        lane = Lane(row.lane)
+        lane = LANE_OF[row.lane]
         if one.raw is None and row.place != one.place:
             self.refuse(Ruling(one.id, Verdict.STALE))
         elif one.raw is None and len(self.claim.accounts) >= self._room.total:
@@ -156,19 +219,32 @@ class Slices:
 
     def _take(self, row: JobRow, open_accounts: deque[Any], limit: int) -> None:
         """Accounts that are due again first, then new ones at the cursor."""
+        if row.walks:
+            self._walk(row, open_accounts, limit)
+            return
         due = min(limit, len(open_accounts))
         again = [leased(open_accounts.popleft(), bump=1) for _ in range(due)]
         first = end = row.next_index
         cancelling = row.status == JobStatus.CANCELLING
         if not cancelling:
-            end = min(row.count, first + limit - len(again))
+            end = max(first, min(row.end, first + limit - len(again)))
         self.again.extend(again)
         self.claim.accounts.extend(again)
         if end > first:
             self._plan_new(row, range(first, end))
         self._held[row.tenant_id, row.directory] += len(again) + end - first
         self._held_of[row.tenant_id] += len(again) + end - first
-        self.moves.append(Move(row.id, end, end < row.count, first > 0, cancelling))
+        self.moves.append(Move(row.id, end, end < row.end, first > 0, cancelling))
+        if row.status == JobStatus.PENDING:
+            self.claim.started.append(row.state(JobStatus.RUNNING))
+
+    def _walk(self, row: JobRow, open_accounts: deque[Any], limit: int) -> None:
+        end = min(row.count, row.walked + limit)
+        found = loose(row, [one for one in open_accounts if one[0] < end])
+        self.claim.accounts.extend(found)
+        self._held[row.tenant_id, row.directory] += len(found)
+        self._held_of[row.tenant_id] += len(found)
+        self.moves.append(Move(row.id, row.next_index, end < row.count, False, False, walked=end))
         if row.status == JobStatus.PENDING:
             self.claim.started.append(row.state(JobStatus.RUNNING))
 
@@ -182,22 +258,47 @@ class Slices:
             account = LeasedAccount(
                 row.tenant_id, row.directory, row.id, planned.index, 1, planned.person,
                 planned.sealed, tries_left=row.tries, template=row.template or "",
+                stage=STAGE_OF[row.stage], on_conflict=ON_CONFLICT_OF[row.on_conflict],
+                look=row.look, guarded=bool(row.guarded), traceparent=row.traceparent,
             )  # fmt: skip
             self.claim.accounts.append(account)
 
 
 def leased(row: Iterable[Any], bump: int) -> LeasedAccount:
     """From ACCOUNT_COLUMNS; bump: how much its lease raises the attempt. What was leased before is
-    looked for first, whatever was heard of it: an earlier call may have landed, or land yet."""
+    looked for first, whatever was heard of it: an earlier call may have landed, or land yet. Not so
+    where it was leased to be looked at alone."""
     values = tuple(row)
     tenant, directory, job, idx, attempt, *person = values[:10]
-    sealed, promised, tries, _status, job_status, template, in_doubt, extra = values[10:]
+    sealed, promised, tries, _status, job_status, template, in_doubt, extra = values[10:18]
+    not_before, stage, on_conflict, look, prospect, guarded = values[18:24]
+    undoes, made_as, entry_id, traceparent = values[24:28]
     return LeasedAccount(
         tenant, directory, job, idx, attempt + bump, person_of(person, extra), sealed,
         tries_left=promised - tries, tries_used=tries,
-        find_first=attempt > 0, in_doubt=bool(in_doubt), template=template,
-        find_only=job_status == JobStatus.CANCELLING,
+        find_first=attempt > 0 and not_before >= 0, in_doubt=bool(in_doubt), template=template,
+        find_only=job_status == JobStatus.CANCELLING, stage=STAGE_OF[stage],
+        on_conflict=ON_CONFLICT_OF[on_conflict], look=look,
+        prospect=None if prospect is None else Prospect(prospect), guarded=bool(guarded),
+        undoes=undoes, row=made_as, entry_id=entry_id, traceparent=traceparent,
     )  # fmt: skip
+
+
+def loose(row: JobRow, accounts: Iterable[Sequence[Any]]) -> list[LeasedAccount]:
+    """From LOOSE_COLUMNS; what they have in common is found out once."""
+    template = None if row.source == Source.IMPORT else row.template or ""
+    stage, on_conflict = Stage(row.stage), OnConflict(row.on_conflict)
+    return [
+        LeasedAccount(
+            row.tenant_id, row.directory, row.id, idx, attempt, person_of(person, extra), None,
+            row.tries, template=template, stage=stage, on_conflict=on_conflict, look=row.look,
+            prospect=_PROSPECTS[prospect], guarded=True, traceparent=row.traceparent, loose=True,
+        )
+        for idx, attempt, *person, extra, prospect in accounts
+    ]  # fmt: skip
+
+
+_PROSPECTS: dict[str | None, Prospect | None] = {None: None, **{one.value: one for one in Prospect}}
 
 
 def raw_fault(raw: NewJob, known: Mapping[tuple[str, str], int | None]) -> str | None:

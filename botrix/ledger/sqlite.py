@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -21,7 +21,10 @@ from botrix.ledger import (
     sqlite_dispatch,
     sqlite_governing,
     sqlite_keeping,
+    sqlite_looks,
+    sqlite_posting,
     sqlite_reconcile,
+    sqlite_removal,
     sqlite_sessions,
     sqlite_verbs,
 )
@@ -43,8 +46,10 @@ from botrix.ledger.ledger import (
     Submission,
     Submitted,
 )
+from botrix.ledger.posting import Delivery, Receipt, Wanted
 from botrix.ledger.revisions import check
 from botrix.model import Lane, LeasedAccount, Person, Result
+from botrix.states import AccountStatus, Duty
 
 T = TypeVar("T")
 
@@ -62,13 +67,19 @@ class SqliteLedger:
         return await self._write(lambda db, now: sqlite_verbs.submit(db, submissions, now))
 
     async def open_session(
-        self, session: str, worker_id: str, host: str, pid: int, version: str
+        self,
+        session: str,
+        worker_id: str,
+        host: str,
+        pid: int,
+        version: str,
+        wanted: Duty = Duty.WORK,
     ) -> None:
-        row = (session, worker_id, host, pid, version)
+        row = (session, worker_id, host, pid, version, wanted.value)
         await self._write(lambda db, now: sqlite_sessions.open_session(db, row, now))
 
-    async def renew(self, session: str) -> None:
-        await self._write(lambda db, _: sqlite_sessions.renew(db, session))
+    async def renew(self, session: str) -> Duty | None:
+        return await self._write(lambda db, _: sqlite_sessions.renew(db, session))
 
     async def end_session(self, session: str) -> None:
         await self._write(lambda db, now: sqlite_sessions.end_session(db, session, now))
@@ -98,7 +109,12 @@ class SqliteLedger:
         )
 
     async def record(self, session: str, results: Sequence[Result]) -> Recorded:
-        return await self._write(lambda db, now: sqlite_verbs.record(db, session, results, now))
+        verb = sqlite_verbs.record
+        if any(one.status is AccountStatus.DELETED for one in results):
+            verb = sqlite_removal.record_with_removals
+        elif any(one.loose for one in results):
+            verb = sqlite_looks.record_with_looks
+        return await self._write(lambda db, now: verb(db, session, results, now))
 
     async def refused(self, session: str, results: Sequence[Result]) -> None:
         await self._write(lambda db, now: sqlite_verbs.refused(db, session, results, now))
@@ -139,6 +155,9 @@ class SqliteLedger:
     async def passed_by(self, lane: Lane, head: int | None, limit: int) -> list[Placed]:
         return await self._read(lambda db, _: sqlite_dispatch.passed_by(db, lane, head, limit))
 
+    async def open_jobs(self, most: int) -> int:
+        return await self._read(lambda db, _: sqlite_dispatch.open_jobs(db, most))
+
     async def several_tenants(self) -> bool:
         return await self._read(lambda db, _: sqlite_dispatch.several_tenants(db))
 
@@ -148,11 +167,20 @@ class SqliteLedger:
     async def places(self, jobs: Sequence[str]) -> dict[str, int | None]:
         return await self._read(lambda db, _: sqlite_dispatch.places(db, jobs))
 
+    async def halted(self, jobs: Collection[str]) -> set[str]:
+        return await self._read(lambda db, _: sqlite_dispatch.halted(db, jobs))
+
     async def put_back(self, seen: Mapping[str, int]) -> list[Placed]:
         return await self._write(lambda db, now: sqlite_dispatch.put_back(db, seen, now))
 
+    async def sum_up(self, limit: int) -> bool:
+        return False  # its triggers do
+
     async def first_results(self, job_id: str, limit: int) -> bytes:
         return await self._read(lambda db, _: sqlite_verbs.first_results(db, job_id, limit))
+
+    async def those_of(self, tenant_id: str, jobs: Collection[str]) -> set[str]:
+        return await self._read(lambda db, _: sqlite_verbs.those_of(db, tenant_id, jobs))
 
     async def directory(self, tenant_id: str, name: str) -> DirectoryRow | None:
         return await self._read(lambda db, _: sqlite_verbs.directory(db, tenant_id, name))
@@ -192,6 +220,9 @@ class SqliteLedger:
     async def erase(self, job: Outlived, indexes: range) -> int | None:
         return await self._write(lambda db, _: sqlite_keeping.erase(db, job, indexes))
 
+    async def forget(self, job: Outlived, limit: int) -> bool | None:
+        return await self._write(lambda db, _: sqlite_keeping.forget(db, job, limit))
+
     async def erased(self, job: Outlived) -> bool | None:
         return await self._write(lambda db, now: sqlite_keeping.erased(db, job, now))
 
@@ -206,6 +237,18 @@ class SqliteLedger:
 
     async def scrub(self, most: int) -> bool:
         return await self._run(lambda db, _: sqlite_keeping.scrub(db, most), "")
+
+    async def take_deliveries(self, wanted: Wanted) -> list[Delivery]:
+        due = await self._read(lambda db, now: sqlite_posting.due(db, wanted, now))
+        if not due:
+            return []
+        return await self._write(lambda db, now: sqlite_posting.take(db, due, wanted.lease, now))
+
+    async def settle_deliveries(self, receipts: Sequence[Receipt]) -> list[str]:
+        return await self._write(lambda db, now: sqlite_posting.settle(db, receipts, now))
+
+    async def forget_deliveries(self, limit: int) -> int:
+        return await self._write(lambda db, now: sqlite_posting.forget(db, limit, now))
 
     async def revision(self) -> str | None:
         sql = "SELECT version_num FROM alembic_version"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from botrix.extra import packed
@@ -13,8 +13,12 @@ from botrix.ledger.notes import Note
 from botrix.ledger.slices import (
     ACCOUNT_COLUMNS,
     CLAIMABLE,
+    LOOSE,
+    LOOSE_COLUMNS,
     NOT_AWAY,
+    QUIET,
     SUSPECTED,
+    WITHIN,
     JobRow,
     Move,
     Slices,
@@ -24,10 +28,11 @@ from botrix.ledger.slices import (
 )
 from botrix.ledger.sqlite_governing import hold
 from botrix.ledger.sqlite_history import note
-from botrix.ledger.sqlite_rows import write
+from botrix.ledger.sqlite_rows import read, write
 from botrix.ledger.sqlite_sessions import require_live
-from botrix.ledger.sqlite_verbs import INSERT_JOB, job_row, job_rows, next_places
-from botrix.model import Happening, LeasedAccount, NewJob
+from botrix.ledger.sqlite_verbs import INSERT_JOBS, JOB_ROW, job_row, job_rows, next_places
+from botrix.model import LeasedAccount, NewJob
+from botrix.states import Happening
 
 _DIRECTORIES = (
     "SELECT d.tenant_id, d.name, t.accounts_per_job FROM directories d"
@@ -35,18 +40,25 @@ _DIRECTORIES = (
 )
 _DUE = (
     f"SELECT {ACCOUNT_COLUMNS} FROM accounts a JOIN jobs j ON j.id = a.job_id WHERE a.job_id = ?"
-    f" AND {CLAIMABLE} AND a.not_before <= ?"
+    f" AND {CLAIMABLE} AND {WITHIN} AND a.not_before <= ?"
     " AND (j.status <> 'cancelling' OR a.status = 'unsure') ORDER BY a.not_before, a.idx LIMIT ?"
+)
+_WALK = (
+    f"SELECT json_group_array(json_array({LOOSE_COLUMNS})) FROM accounts a WHERE a.job_id = ?"
+    f" AND a.idx BETWEEN ? AND ? AND +a.not_before BETWEEN ? AND 0 AND {LOOSE}"
 )
 _HELD = (
     f"SELECT {ACCOUNT_COLUMNS} FROM accounts a JOIN jobs j ON j.id = a.job_id"
     " WHERE a.session_id = ?"
 )
-_OPEN_FROM = f"SELECT min(a.not_before) FROM accounts a WHERE a.job_id = ? AND {CLAIMABLE}"
+_OPEN_FROM = (
+    "SELECT min(a.not_before) FROM accounts a JOIN jobs j ON j.id = a.job_id"
+    f" WHERE a.job_id = ? AND {CLAIMABLE} AND {WITHIN}"
+)
 _SUSPECT = (
     f"SELECT {ACCOUNT_COLUMNS} FROM accounts a JOIN jobs j ON j.id = a.job_id"
     f" WHERE {SUSPECTED} AND a.not_before <= ? AND j.status IN ('running', 'cancelling')"
-    f" AND NOT j.paused AND {NOT_AWAY} ORDER BY a.not_before LIMIT 1"
+    f" AND (NOT j.paused OR j.status = 'cancelling') AND {NOT_AWAY} ORDER BY a.not_before LIMIT 1"
 )
 _LEASE = (
     "UPDATE accounts SET status = 'leased', session_id = ?1, last_session = ?1,"
@@ -59,8 +71,9 @@ _INSERT = (
 )
 _MOVE = (
     "UPDATE jobs SET status = CASE status WHEN 'pending' THEN 'running' ELSE status END,"
-    " next_index = m.next_index, place = m.place, due_at = m.due_at, updated_at = m.now"
-    " FROM (WITH m (id, next_index, place, due_at, now) AS (VALUES {}) SELECT * FROM m) m"
+    " next_index = m.next_index, walked = coalesce(m.walked, jobs.walked), place = m.place,"
+    " due_at = m.due_at, updated_at = m.now"
+    " FROM (WITH m (id, next_index, walked, place, due_at, now) AS (VALUES {}) SELECT * FROM m) m"
     " WHERE jobs.id = m.id"
 )
 
@@ -118,7 +131,7 @@ def _lease(
 ) -> None:
     """Accounts of which a row is there already."""
     db.executemany(_LEASE, [(session, now, a.job_id, a.index) for a in again])
-    later = [a for a in again if a.attempt > 1]
+    later = [a for a in again if a.attempt > 1 and a.find_first]
     note(db, [Note(*a.key, Happening.LEASED, a.attempt, session) for a in later], now)
 
 
@@ -134,12 +147,17 @@ def _enter_raw(db: sqlite3.Connection, raw: Sequence[NewJob], now: float) -> dic
         if job.id in known or fault is not None:
             refused[job.id] = known_raw(job, known.get(job.id), fault)
         else:
-            db.execute(INSERT_JOB, job_row(job, None, now))
+            write(db, INSERT_JOBS, JOB_ROW, [job_row(job, None, now)])
     return refused
 
 
 def _due(db: sqlite3.Connection, row: JobRow, limit: int, now: float) -> deque[Any]:
-    """Accounts that may be claimed again; a job of which nothing was claimed has none yet."""
+    """Accounts that may be claimed again; a job of which nothing was claimed has none yet. Of one
+    that walks, those that come next."""
+    if row.walks and limit > 0:
+        last = row.walked + limit - 1
+        found = read(db, _WALK, (row.id, row.walked, last, -row.look), list[tuple[Any, ...]])
+        return deque(found)
     if row.next_index == 0 or limit <= 0:
         return deque()
     return deque(db.execute(_DUE, (row.id, now, limit)))
@@ -165,11 +183,22 @@ def _move(db: sqlite3.Connection, moves: Sequence[Move], now: float) -> dict[str
     stay = [m.id for m in moves if not m.cancelling and (m.left or _past(opens.get(m.id), now))]
     places = dict(zip(stay, next_places(db, len(stay)), strict=True))
     rows = [
-        (m.id, m.next_index, places.get(m.id), None if m.id in places else opens.get(m.id), now)
+        (
+            m.id,
+            m.next_index,
+            m.walked,
+            places.get(m.id),
+            None if m.id in places else _due_at(m, opens, now),
+            now,
+        )
         for m in moves
     ]
-    write(db, _MOVE, "(?, ?, ?, ?, ?)", rows)
+    write(db, _MOVE, "(?, ?, ?, ?, ?, ?)", rows)
     return dict(places)
+
+
+def _due_at(move: Move, opens: Mapping[str, float | None], now: float) -> float | None:
+    return now + QUIET if move.walked is not None else opens.get(move.id)
 
 
 def _past(time: float | None, now: float) -> bool:

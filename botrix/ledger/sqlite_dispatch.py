@@ -5,21 +5,28 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from botrix.ledger.ledger import Due, Placed
 from botrix.ledger.notes import Note
-from botrix.ledger.slices import CLAIMABLE, POISONED
+from botrix.ledger.slices import CLAIMABLE, NOT_WAITING, POISONED
 from botrix.ledger.sqlite_history import note
-from botrix.ledger.sqlite_rows import read
+from botrix.ledger.sqlite_rows import as_json, read
+from botrix.ledger.sqlite_turns import take_turns
 from botrix.ledger.sqlite_verbs import Tally, job_rows, next_places, settle
-from botrix.model import POISON, AccountStatus, Happening, JobState, JobStatus, Lane, SessionStatus
+from botrix.ledger.turns import turned
+from botrix.model import POISON, JobState, Lane
+from botrix.states import AccountStatus, Happening, JobStatus, SessionStatus
 
 _LEASES_OF_THE_LOST = (
     "SELECT a.job_id, a.idx, a.attempt, a.crashes + (s.status = 'lost') AS crashes,"
     " s.id AS session, s.status AS session_status"
     " FROM accounts a JOIN sessions s ON s.id = a.session_id"
     " WHERE a.session_id IS NOT NULL AND s.status <> 'live' LIMIT ?"
+)
+_HALTED = (
+    "SELECT json_group_array(j.id) FROM json_each(?) u CROSS JOIN jobs j"
+    " WHERE j.id = u.value AND (j.paused OR j.status = 'cancelling')"
 )
 _NEXT_TENANT = (
     "(SELECT tenant_id FROM jobs INDEXED BY ix_jobs_waiting WHERE place IS NOT NULL"
@@ -32,6 +39,10 @@ _WAITING = (
     ' CROSS JOIN json_each(\'["high","normal","low"]\') l CROSS JOIN jobs j'
     " WHERE j.rowid IN (SELECT rowid FROM jobs INDEXED BY ix_jobs_waiting WHERE tenant_id = t.id"
     " AND lane = l.value AND place IS NOT NULL ORDER BY place LIMIT ?3)"
+)
+_OPEN_JOBS = (
+    "SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY ix_jobs_open WHERE tenant_id >= ''"
+    " AND status IN ('pending', 'running', 'cancelling') LIMIT ?)"
 )
 _RANK = {lane: rank for rank, lane in enumerate(Lane)}
 _Row = tuple[str, str, int, str]
@@ -54,21 +65,23 @@ def free(db: sqlite3.Connection, limit: int, now: float) -> Due:
         status, why, detail = AccountStatus.UNSURE, None, None
         if crashes >= POISON:
             status, (why, detail) = AccountStatus.FAILED, POISONED
-            tallies[job].count(status, 0.0, counted=False)
+            tallies[job].count(status, 0.0)
             notes.append(Note(job, idx, status, attempt, session, why, detail))
         changes.append((status, crashes, why, detail, now, job, idx))
     db.executemany(_FREE, changes)
     note(db, notes, now)
     jobs = job_rows(db, list(tallies))
     states = settle(db, [(jobs[job], tally) for job, tally in tallies.items()], now)
-    return Due(_place_all(db, sorted({row[0] for row in rows})), states, more=len(rows) == limit)
+    states = turned(states, take_turns(db, list(tallies), now))
+    placed = _place_all(db, sorted({row[0] for row in rows}))
+    return Due(placed, states, more=len(rows) == limit, freed=len(rows))
 
 
 def due(db: sqlite3.Connection, limit: int, now: float) -> Due:
     """Gives a place to the jobs of which something became claimable; sweeps cancelled ones."""
     rows = db.execute(
-        "SELECT id, status FROM jobs WHERE due_at <= ? AND place IS NULL AND NOT paused"
-        " AND NOT importing ORDER BY due_at LIMIT ?",
+        "SELECT id, status FROM jobs WHERE due_at <= ? AND place IS NULL"
+        f" AND {NOT_WAITING} ORDER BY due_at LIMIT ?",
         (now, limit),
     ).fetchall()
     swept, more = [], len(rows) == limit
@@ -119,8 +132,8 @@ def _place_all(db: sqlite3.Connection, job_ids: Sequence[str]) -> list[Placed]:
     for job_id in job_ids:
         row = db.execute(
             "UPDATE jobs SET place = ?, due_at = NULL WHERE id = ? AND place IS NULL"
-            " AND status IN ('pending', 'running', 'cancelling') AND NOT paused AND NOT importing"
-            " RETURNING place, lane",
+            " AND status IN ('pending', 'running', 'cancelling')"
+            f" AND {NOT_WAITING} RETURNING place, lane",
             (next_places(db, 1)[0], job_id),
         ).fetchone()
         if row is not None:
@@ -146,6 +159,10 @@ def passed_by(db: sqlite3.Connection, lane: Lane, head: int | None, limit: int) 
     return [Placed(row[0], row[1], lane) for row in rows]
 
 
+def open_jobs(db: sqlite3.Connection, most: int) -> int:
+    return int(db.execute(_OPEN_JOBS, (most,)).fetchone()[0])
+
+
 def several_tenants(db: sqlite3.Connection) -> bool:
     return len(db.execute("SELECT 1 FROM tenants LIMIT 2").fetchall()) > 1
 
@@ -165,6 +182,10 @@ def waiting(
 
 def places(db: sqlite3.Connection, jobs: Sequence[str]) -> dict[str, int | None]:
     return {job.id: job.place for job in job_rows(db, jobs).values()} if jobs else {}
+
+
+def halted(db: sqlite3.Connection, jobs: Collection[str]) -> set[str]:
+    return set(read(db, _HALTED, (as_json(list(jobs)),), list[str]))
 
 
 def put_back(db: sqlite3.Connection, seen: Mapping[str, int], now: float) -> list[Placed]:

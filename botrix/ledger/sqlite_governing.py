@@ -25,7 +25,7 @@ from botrix.ledger.governing import (
 )
 from botrix.ledger.notes import Note
 from botrix.ledger.sqlite_history import note
-from botrix.model import DirectoryStatus, Happening
+from botrix.states import DirectoryStatus, Happening
 
 _ROW = "SELECT state FROM throttles WHERE tenant_id = ? AND name = ?"
 _SAVE = (

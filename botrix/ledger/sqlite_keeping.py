@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Mapping
 
-from botrix.ledger.keeping import DAY, Outlived, Rule
+from botrix.ledger.keeping import CHUNKS, DAY, Outlived, Rule
 
 _LEAST_DAYS = (
     "SELECT min(days) FROM (SELECT coalesce(password_days, :days) AS days FROM tenants"
@@ -45,6 +45,10 @@ _HIDE = (
     " WHERE id = ? AND finished_at = ? AND NOT importing"
 )
 _PURGE = "DELETE FROM accounts WHERE job_id = ? AND idx >= ? AND idx < ?"
+_FORGET = (
+    "DELETE FROM roster_chunks WHERE job_id = :job AND first_row IN"
+    " (SELECT first_row FROM roster_chunks WHERE job_id = :job ORDER BY first_row LIMIT :limit)"
+)
 _REST = (
     "DELETE FROM history WHERE n IN (SELECT n FROM history WHERE job_id = :job LIMIT :limit)",
     'DELETE FROM bad_rows WHERE job_id = :job AND "row" IN'
@@ -91,6 +95,12 @@ def erase(db: sqlite3.Connection, job: Outlived, indexes: range) -> int | None:
     return db.execute(_ERASE, values).rowcount
 
 
+def forget(db: sqlite3.Connection, job: Outlived, limit: int) -> bool | None:
+    if not _is_ours(db, job):
+        return None
+    return _forgotten(db, job, limit)
+
+
 def erased(db: sqlite3.Connection, job: Outlived, now: float) -> bool | None:
     if not _is_ours(db, job):
         return None
@@ -115,6 +125,8 @@ def purge(db: sqlite3.Connection, job: Outlived, indexes: range, now: float) -> 
 def remove(db: sqlite3.Connection, job: Outlived, limit: int, now: float) -> bool | None:
     if not _hidden(db, job, now):
         return None
+    if not _forgotten(db, job, CHUNKS):
+        return False
     values = {"job": job.job_id, "limit": limit}
     if limit in [db.execute(sql, values).rowcount for sql in _REST]:
         return False
@@ -153,6 +165,11 @@ def _size(db: sqlite3.Connection) -> int:
         db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size")
     )
     return int(pages * size)
+
+
+def _forgotten(db: sqlite3.Connection, job: Outlived, limit: int) -> bool:
+    """Whether nothing of the roster is left. In order, so that where the first is, all are."""
+    return db.execute(_FORGET, {"job": job.job_id, "limit": limit}).rowcount < limit
 
 
 def _is_ours(db: sqlite3.Connection, job: Outlived) -> bool:

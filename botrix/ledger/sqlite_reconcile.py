@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from botrix.ledger.ledger import WATCHED_FOR, Found, Late, Provisional, Recorded
 from botrix.ledger.notes import Note, of_found
-from botrix.ledger.slices import ACCOUNT_COLUMNS, leased
+from botrix.ledger.slices import ACCOUNT_COLUMNS, TO_BE_GONE, leased
 from botrix.ledger.sqlite_history import note
 from botrix.ledger.sqlite_sessions import require_live
 from botrix.ledger.sqlite_verbs import Tally, job_rows, settle
-from botrix.model import AccountStatus, Happening
+from botrix.states import AccountStatus, Happening
 
 _DUE = (
     "UPDATE jobs SET look_at = :now WHERE id = (SELECT id FROM jobs WHERE look_at <= :before"
@@ -22,7 +22,7 @@ _DUE = (
 _PROVISIONAL = (
     f"SELECT {ACCOUNT_COLUMNS} FROM accounts a JOIN jobs j ON j.id = a.job_id WHERE a.job_id = ?"
     " AND a.idx > ? AND a.status IN ('failed', 'cancelled', 'deleted') AND a.attempt > 0"
-    " ORDER BY a.idx LIMIT ?"
+    f" AND {TO_BE_GONE} ORDER BY a.idx LIMIT ?"
 )
 _LANDED = (
     "UPDATE accounts SET status = ?, entry_id = coalesce(?, entry_id), reason = ?,"
@@ -56,7 +56,7 @@ def landed(db: sqlite3.Connection, session: str, found: Sequence[Found], now: fl
     for one in found:
         change = (one.becomes, one.entry_id, one.happening, now)
         if db.execute(_LANDED, (*change, *one.key, one.attempt, one.late.status)).rowcount == 1:
-            tallies[one.key[0]].counts.update(one.counts())
+            tallies[one.key[0]].add(one.counts())
             notes.append(of_found(one, session))
         else:
             stale.append(one.key)

@@ -6,6 +6,7 @@ import sqlite3
 
 from botrix.errors import SessionLost
 from botrix.ledger.ledger import PeerBeat
+from botrix.states import Duty, duty_of
 
 
 def require_live(db: sqlite3.Connection, session: str) -> None:
@@ -14,20 +15,22 @@ def require_live(db: sqlite3.Connection, session: str) -> None:
         raise SessionLost(f"session {session} was declared lost; the worker starts a new one")
 
 
-def open_session(db: sqlite3.Connection, row: tuple[str, str, str, int, str], now: float) -> None:
+def open_session(
+    db: sqlite3.Connection, row: tuple[str, str, str, int, str, str], now: float
+) -> None:
     db.execute(
-        "INSERT INTO sessions (id, worker_id, host, pid, version, started_at)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO sessions (id, worker_id, host, pid, version, wanted, started_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
         (*row, now),
     )
 
 
-def renew(db: sqlite3.Connection, session: str) -> None:
-    cursor = db.execute(
-        "UPDATE sessions SET beat = beat + 1 WHERE id = ? AND status = 'live'", (session,)
-    )
-    if cursor.rowcount == 0:
+def renew(db: sqlite3.Connection, session: str) -> Duty | None:
+    raised = "UPDATE sessions SET beat = beat + 1 WHERE id = ? AND status = 'live' RETURNING wanted"
+    row = db.execute(raised, (session,)).fetchone()
+    if row is None:
         raise SessionLost(f"session {session} was declared lost; the worker starts a new one")
+    return duty_of(row[0])
 
 
 def end_session(db: sqlite3.Connection, session: str, now: float) -> None:

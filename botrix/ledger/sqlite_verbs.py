@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from botrix.extra import packed_groups
@@ -21,27 +21,42 @@ from botrix.ledger.sqlite_audit import note_acts
 from botrix.ledger.sqlite_history import note
 from botrix.ledger.sqlite_rows import as_json, read, write
 from botrix.ledger.sqlite_sessions import require_live
-from botrix.model import (
-    FINAL_ACCOUNT,
+from botrix.ledger.sqlite_turns import keep_looks, take_turns
+from botrix.ledger.turns import Turn, turned
+from botrix.model import LANE_OF, JobState, LeasedAccount, NewJob, Person, Result
+from botrix.states import (
     FINAL_JOB,
+    JOB_STATUS_OF,
+    STAGE_OF,
     AccountStatus,
     Happening,
-    JobState,
     JobStatus,
-    Lane,
-    LeasedAccount,
-    NewJob,
-    Person,
-    Result,
+    Waits,
 )
 
 _JOBS = (
     f"SELECT json_group_array(json_array({JOB}))"
     " FROM json_each(?) u CROSS JOIN jobs j WHERE j.id = u.value"
 )
-INSERT_JOB = (
+INSERT_JOBS = (
     "INSERT INTO jobs (id, tenant_id, source, lane, directory, template, tries, count, groups,"
-    " place, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " traceparent, place, created_at, updated_at) VALUES {}"
+)
+JOB_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_USED = (
+    "SELECT json_group_array(json_array(k.tenant_id, k.key, k.job_id, k.fingerprint))"
+    " FROM json_each(?) u CROSS JOIN idempotency_keys k"
+    " WHERE k.tenant_id = u.value ->> 0 AND k.key = u.value ->> 1"
+)
+_KEYS = "INSERT INTO idempotency_keys (tenant_id, key, fingerprint, job_id, created_at) VALUES {}"
+_KEY_ROW = "(?, ?, ?, ?, ?)"
+_RUN = (
+    "UPDATE jobs SET stage = ?, reach = ?, gate = ?, max_failures = ?, on_conflict = ?,"
+    " not_before = ?, place = ?, due_at = ? WHERE id = ?"
+)
+_THOSE_OF = (
+    "SELECT json_group_array(j.id) FROM json_each(?) u CROSS JOIN jobs j"
+    " WHERE j.id = u.value AND j.tenant_id = ?"
 )
 _QUOTAS = (
     f"SELECT json_group_array(json_array({QUOTA_COLUMNS})) FROM json_each(?) u"
@@ -89,7 +104,7 @@ _FIRST_RESULTS = (
 def job_row(job: NewJob, place: int | None, now: float) -> tuple[Any, ...]:
     return (
         job.id, job.tenant_id, job.source, job.lane, job.directory, job.template, job.tries,
-        job.count, packed_groups(job.groups), place, now, now,
+        job.count, packed_groups(job.groups), job.traceparent, place, now, now,
     )  # fmt: skip
 
 
@@ -109,18 +124,67 @@ def next_places(db: sqlite3.Connection, n: int) -> range:
 def submit(
     db: sqlite3.Connection, submissions: Sequence[Submission], now: float
 ) -> list[Submitted]:
+    """What came before is answered as then; who is refused has not used the key."""
     quotas = _quotas(db, {one.job.tenant_id for one in submissions})
-    answers = [_submit(db, one, quotas.get(one.job.tenant_id), now) for one in submissions]
+    used = _used(db, [one for one in submissions if one.key is not None])
+    entering: list[Submission] = []
+    answers: dict[str, Submitted] = {}
+    for one in submissions:
+        quota = quotas.get(one.job.tenant_id)
+        answer = _earlier(one, used) or (quota.enter(one.job, now) if quota is not None else None)
+        if answer is not None:
+            answers[one.job.id] = answer
+            continue
+        entering.append(one)
+        if one.key is not None:
+            used[one.job.tenant_id, one.key] = (one.job.id, one.fingerprint)
+    answers |= _enter(db, entering, now)
     for quota in quotas.values():
         if quota.accounts_per_day is not None:
             db.execute(
                 "UPDATE tenants SET day = ?, accounts_today = ? WHERE id = ?",
                 (quota.day, quota.accounts_today, quota.id),
             )
-    pairs = zip(submissions, answers, strict=True)
-    acts = [(one.act, one.actor) for one, answer in pairs if answer.place is not None]
-    note_acts(db, acts, now)
-    return answers
+    return [answers[one.job.id] for one in submissions]
+
+
+_Used = dict[tuple[str, str], tuple[str, str]]
+"""By tenant and key: the job that came of it, and the fingerprint of what was asked."""
+
+
+def _used(db: sqlite3.Connection, keyed: Sequence[Submission]) -> _Used:
+    if not keyed:
+        return {}
+    pairs = as_json([(one.job.tenant_id, one.key) for one in keyed])
+    rows = read(db, _USED, (pairs,), list[tuple[str, str, str, str]])
+    return {(tenant, key): (job, fingerprint) for tenant, key, job, fingerprint in rows}
+
+
+def _earlier(one: Submission, used: _Used) -> Submitted | None:
+    if one.key is None or (before := used.get((one.job.tenant_id, one.key))) is None:
+        return None
+    clash = before[1] != one.fingerprint
+    return Submitted(before[0], replay=not clash, clash=clash)
+
+
+def _enter(
+    db: sqlite3.Connection, entering: Sequence[Submission], now: float
+) -> dict[str, Submitted]:
+    """By job id."""
+    placed = list(zip(entering, next_places(db, len(entering)), strict=True))
+    write(db, INSERT_JOBS, JOB_ROW, [job_row(one.job, place, now) for one, place in placed])
+    keyed = [
+        (one.job.tenant_id, one.key, one.fingerprint, one.job.id, now)
+        for one in entering
+        if one.key is not None
+    ]
+    write(db, _KEYS, _KEY_ROW, keyed)
+    note_acts(db, [(one.act, one.actor) for one in entering], now)
+    found = {}
+    for one, place in placed:
+        at = place if one.job.is_plain else _run(db, one.job, place, now)
+        found[one.job.id] = Submitted(one.job.id, at, at=now)
+    return found
 
 
 def _quotas(db: sqlite3.Connection, tenants: Collection[str]) -> dict[str, Quota]:
@@ -132,29 +196,18 @@ def _quotas(db: sqlite3.Connection, tenants: Collection[str]) -> dict[str, Quota
     return {quota.id: quota for quota in quotas}
 
 
-def _submit(db: sqlite3.Connection, one: Submission, quota: Quota | None, now: float) -> Submitted:
-    """What came before is answered as then; who is refused has not used the key."""
-    job = one.job
-    if one.key is not None:
-        before = db.execute(
-            "SELECT job_id, fingerprint FROM idempotency_keys WHERE tenant_id = ? AND key = ?",
-            (job.tenant_id, one.key),
-        ).fetchone()
-        if before is not None:
-            clash = before[1] != one.fingerprint
-            return Submitted(before[0], replay=not clash, clash=clash)
-    refusal = quota.enter(job, now) if quota is not None else None
-    if refusal is not None:
-        return refusal
-    if one.key is not None:
-        db.execute(
-            "INSERT INTO idempotency_keys (tenant_id, key, fingerprint, job_id, created_at)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (job.tenant_id, one.key, one.fingerprint, job.id, now),
-        )
-    (place,) = next_places(db, 1)
-    db.execute(INSERT_JOB, job_row(job, place, now))
-    return Submitted(job.id, place)
+def _run(db: sqlite3.Connection, job: NewJob, place: int, now: float) -> int | None:
+    """How it is to be run. Its place, which it has none yet where it begins later."""
+    later = job.not_before if job.not_before is not None and job.not_before > now else None
+    now_at = place if later is None else None
+    db.execute(
+        _RUN,
+        (
+            job.stage, job.reach, job.gate, job.max_failures, job.on_conflict, job.not_before,
+            now_at, later, job.id,
+        ),
+    )  # fmt: skip
+    return now_at
 
 
 def rename(
@@ -191,14 +244,25 @@ def record(db: sqlite3.Connection, session: str, results: Sequence[Result], now:
     notes, missed = [], set(stale)
     for n, (row, result) in enumerate(zip(rows, results, strict=True)):
         if n not in missed:
-            tallies[result.job_id].count(row[0], row[4], result.counted)
-            if row[0] != AccountStatus.CREATED or result.reason:
+            tallies[result.job_id].count(row[0], row[4], result)
+            if result.reason or row[0] not in _SILENT:
                 notes.append(of_result(result, row[0], session))
     note(db, notes, now)
     states = settle(db, [(jobs[job_id], tally) for job_id, tally in tallies.items()], now)
+    if any(result.guarded for result in results):
+        done = [one for n, one in enumerate(results) if n not in missed]
+        states = turned(states, _guard(db, done, jobs, now))
     return Recorded(
         len(rows) - len(stale), [(results[n].job_id, results[n].index) for n in stale], states
     )
+
+
+def _guard(
+    db: sqlite3.Connection, done: Sequence[Result], jobs: Mapping[str, JobRow], now: float
+) -> list[Turn]:
+    """What was looked at is noted; jobs turn where their numbers say so."""
+    keep_looks(db, [one for one in done if one.look], now)
+    return take_turns(db, [job.id for job in jobs.values() if job.guarded], now)
 
 
 def refused(db: sqlite3.Connection, session: str, results: Sequence[Result], now: float) -> None:
@@ -206,6 +270,8 @@ def refused(db: sqlite3.Connection, session: str, results: Sequence[Result], now
 
 
 _AGAIN = (AccountStatus.PLANNED, AccountStatus.UNSURE)
+_SILENT = (AccountStatus.CREATED, AccountStatus.PLANNED)
+"""What needs no note, unless there is a reason."""
 
 
 def _row(result: Result, job: JobRow | None, session: str, now: float) -> tuple[Any, ...]:
@@ -223,13 +289,17 @@ class Tally:
     """What happened to one job's accounts, as changes of its counters."""
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
+        self.counts: defaultdict[str, int] = defaultdict(int)  # a Counter takes twice as long
         self.due: float | None = None
 
-    def count(self, status: str, not_before: float, counted: bool) -> None:
+    def add(self, changes: Mapping[str, int]) -> None:
+        for name, n in changes.items():
+            self.counts[name] += n
+
+    def count(self, status: str, not_before: float, result: Result | None = None) -> None:
         self.counts[status] += 1
-        if status in _AGAIN:
-            self.counts["retried"] += int(counted)
+        if status in _AGAIN and result is not None and not result.look:
+            self.counts["retried"] += int(result.counted)
             self.due = not_before if self.due is None else min(self.due, not_before)
 
 
@@ -240,16 +310,23 @@ def settle(
     cancelled is provisional until it was looked for again."""
     rows, states = [], []
     for job, tally in moved:
-        ends = [getattr(job, name) + tally.counts[name] for name in FINAL_ACCOUNT]
-        retried = job.retried + tally.counts["retried"]
+        n = tally.counts
+        ends = [
+            job.created + n["created"], job.existing + n["existing"], job.failed + n["failed"],
+            job.cancelled + n["cancelled"], job.deleted + n["deleted"],
+        ]  # fmt: skip
+        retried = job.retried + n["retried"]
         over = sum(ends) == job.count
         created, existing, failed, cancelled, deleted = ends
         status = _final(job.status, failed) if over else job.status
-        provisional = over and job.status not in FINAL_JOB and failed + cancelled > 0
+        ends_now = over and job.status not in FINAL_JOB
+        provisional = ends_now and failed + cancelled > 0
         rows.append((job.id, status, *ends, retried, over, provisional, tally.due, now))
         state = JobState(
-            job.id, job.tenant_id, JobStatus(status), Lane(job.lane), job.directory, job.count,
-            created, existing, failed, cancelled, deleted, retried,
+            job.id, job.tenant_id, JOB_STATUS_OF[status], LANE_OF[job.lane], job.directory,
+            job.count, created, existing, failed, cancelled, deleted, retried, STAGE_OF[job.stage],
+            Waits(job.waits) if job.waits and not over else None,
+            now - job.created_at if ends_now else None,
         )  # fmt: skip
         states.append(state)
     write(db, _TALLY, _TALLY_ROW, rows)
@@ -260,6 +337,10 @@ def _final(status: str, failed: int) -> str:
     if status in (JobStatus.CANCELLING, JobStatus.CANCELLED):
         return JobStatus.CANCELLED
     return JobStatus.FAILED if failed else JobStatus.COMPLETED
+
+
+def those_of(db: sqlite3.Connection, tenant_id: str, jobs: Collection[str]) -> set[str]:
+    return set(read(db, _THOSE_OF, (as_json(list(jobs)), tenant_id), list[str]))
 
 
 def directory(db: sqlite3.Connection, tenant_id: str, name: str) -> DirectoryRow | None:

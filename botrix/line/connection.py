@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from hiredis import pack_command
 from redis.asyncio import (
     Connection,
     ConnectionPool,
@@ -37,6 +38,7 @@ ANSWER_WITHIN = 2.0
 """Seconds; a line that takes longer for a command counts as down."""
 BLOCK_WITHIN = 10.0
 """Seconds; longer than any block."""
+_SCRIPT = "EVALSHA"
 _TOLD_WITHIN = 1.0
 """Seconds for a Sentinel to tell where the primary is, before another one is asked."""
 
@@ -57,11 +59,14 @@ class Whereabouts:
 
 
 class _Packing:
-    """Packs commands with hiredis, as redis-py's synchronous client does: 1.5 times as fast."""
+    """Packs commands with hiredis, as redis-py's synchronous client does: 1.5 times as fast. A
+    script's thousands of values go to it as they are; redis-py would look at each before."""
 
     _serializer = HiredisRespSerializer()
 
     def pack_command(self, *args: Any) -> list[bytes]:
+        if args[0] == _SCRIPT:
+            return [pack_command(args)]
         return cast(list[bytes], self._serializer.pack(*args))
 
 

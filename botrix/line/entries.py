@@ -1,5 +1,6 @@
 """Entries of the line: `{"id", "place"}` for a job of the ledger, or raw, by another program:
-`{"id", "count", "directory"?, "template"?}`. Anyone may push; so all of it is hostile until read.
+`{"id", "count", "directory"?, "template"?, "traceparent"?}`. Anyone may push; so all of it is
+hostile until read.
 """
 
 from __future__ import annotations
@@ -21,13 +22,18 @@ _NAME = re.compile(r"^[A-Za-z0-9_.-]{1,64}\Z")
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`place` tells a job of the ledger from a raw one, which has a `count`."""
+    """`place` tells a job of the ledger from a raw one, which has a `count`. traceparent: of a raw
+    one, whatever was said; a job of the ledger has its own there."""
 
     id: Annotated[str, msgspec.Meta(pattern=_ID)]
     place: Annotated[int, msgspec.Meta(ge=1, lt=2**62)] | None = None
     count: Annotated[int, msgspec.Meta(ge=1, le=MAX_ACCOUNTS)] | None = None
     directory: str | None = None
     template: Annotated[str, msgspec.Meta(max_length=256)] | None = None
+    traceparent: str | None = None
+
+    def same_job(self, other: Entry) -> bool:
+        return msgspec.structs.replace(other, traceparent=self.traceparent) == self
 
 
 _decoder = msgspec.json.Decoder(Entry)

@@ -27,6 +27,12 @@ TURN = f"{{{QUEUE}}}:turn"
 UPDATES = "botrix:jobs:updates"
 """Channel: JSON events."""
 
+EVENTS = f"{{{QUEUE}}}:events"
+"""STREAM, about the last 20,000: the same events, to be read later: t, the job's tenant; j, its id;
+e, the event."""
+
+EVENTS_KEPT = 20_000
+
 STATUS_TTL = 3600
 """Seconds that a status and its results stay after the last write."""
 

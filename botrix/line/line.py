@@ -11,12 +11,11 @@ import hashlib
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
 from botrix.errors import LineDown
 from botrix.line import keys
@@ -26,6 +25,7 @@ from botrix.line.entries import LONGEST, encode
 from botrix.line.outage import Outage
 from botrix.line.peeks import Peeks
 from botrix.line.shown import Shown, ShownByCluster, ShownByServer, Update, answer
+from botrix.line.stream import Stream, Told
 from botrix.model import Lane
 
 _SCRIPTS = Path(__file__).parent / "scripts"
@@ -37,16 +37,14 @@ _QUIET = 5.0
 """Seconds without an event after which a subscriber asks whether the line is still there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True, gc=False):
     """An entry as taken: its lane and its text."""
 
     lane: Lane
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Back:
+class Back(msgspec.Struct, frozen=True, gc=False):
     """An entry to push back: to the tail, or untouched to the head."""
 
     lane: Lane
@@ -54,16 +52,14 @@ class Back:
     head: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True, gc=False):
     """An entry that cannot be used, and why."""
 
     raw: bytes
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Placing:
+class Placing(msgspec.Struct, frozen=True, gc=False):
     """A job to push to the tail of its lane."""
 
     id: str
@@ -84,6 +80,7 @@ class Line:
         self._peeks = Peeks(_LANES, self._peek)
         self._batches: dict[tuple[str, str], str] = {}
         self._shown = self._shows()
+        self._stream = Stream(connections.lanes, connections.blocking)
 
     @classmethod
     def open(cls, url: str) -> Line:
@@ -164,6 +161,19 @@ class Line:
         finally:
             await answer(pubsub.aclose())  # type: ignore[no-untyped-call]
 
+    async def events_after(self, after: str, n: int) -> list[Told] | None:
+        """The first n behind the event of that id; None where it is not kept any more."""
+        async with self._down(), self._reading():
+            return await self._stream.after(after, n)
+
+    async def events_last(self, n: int) -> list[Told]:
+        async with self._down(), self._reading():
+            return await self._stream.last(n)
+
+    async def events_wait(self, after: str, timeout: float) -> None:
+        """Until there is one behind it, the line is down, or `timeout` seconds."""
+        await self._outage.unless(self._awaited(after, timeout))
+
     async def status(self, job_id: str) -> str | None:
         async with self._down():
             found = await self._shown.get(keys.status(job_id))
@@ -209,6 +219,11 @@ class Line:
             entries: list[bytes] = await answer(self._redis.lrange(keys.REJECTED, -n, -1))
             return entries if n > 0 else []
 
+    async def rejections(self) -> int:
+        """How many of them are kept."""
+        async with self._down():
+            return int(await answer(self._redis.llen(keys.REJECTED)))
+
     async def count_request(self, tenant_id: str, minute: int) -> int:
         """How many there are of this tenant in this minute, with this one."""
         async with self._down():
@@ -228,7 +243,7 @@ class Line:
     def _shows(self) -> Shown:
         if self._connections.cluster is None:
             return ShownByServer(self._redis, self._call)
-        return ShownByCluster(self._connections.cluster, self._redis, self._texts["show"])
+        return ShownByCluster(self._connections.cluster, self._call, self._texts["show"])
 
     async def _probe(self) -> bool:
         """By a new connection."""
@@ -243,6 +258,10 @@ class Line:
         async with self._down():
             head = self._connections.blocking.blmove(lane, lane, cast(int, seconds), "LEFT", "LEFT")
             return await answer(head) is not None
+
+    async def _awaited(self, after: str, timeout: float) -> None:
+        async with self._down(), self._reading():
+            await self._stream.wait(after, timeout)
 
     def _taken(self, session: str, pump: str, entries: Sequence[bytes]) -> list[Taken]:
         digest = hashlib.sha1(b"\n".join(entries), usedforsecurity=False).hexdigest()
@@ -286,6 +305,17 @@ class Line:
         except FAILURES as error:
             self._outage.begin()
             raise self._address.down(error) from error
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[None]:
+        """What hinders only who reads events (an ACL of an earlier release, a key that another
+        program wrote there) is no outage of the line."""
+        try:
+            yield
+        except ResponseError as error:
+            if isinstance(error, NoPermissionError) or str(error).startswith("WRONGTYPE"):
+                raise self._address.down(error) from error
+            raise
 
 
 def _take(session: str, pump: str, n: int) -> tuple[list[str], list[Any]]:

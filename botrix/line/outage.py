@@ -7,9 +7,11 @@ else a time-out.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+_log = logging.getLogger(__name__)
 _AGAIN = 1.0
 
 
@@ -56,3 +58,4 @@ class Outage:
             await asyncio.sleep(_AGAIN)
             works = await self._probe()
         self._began.clear()
+        _log.info("the line answers again")

@@ -10,19 +10,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import ConnectionError as NotConnected
 
 from botrix.line import keys
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(msgspec.Struct, frozen=True, gc=False):
     """What the line shows of a job; `forced` where a final job was opened again."""
 
+    tenant_id: str
     job_id: str
     status: str
     results: str | None
@@ -51,10 +51,11 @@ class ShownByServer:
         self._call = call
 
     async def publish(self, updates: Sequence[Update]) -> None:
-        names, values = [], [keys.UPDATES, str(keys.STATUS_TTL)]
+        names = [keys.EVENTS]
+        values = [keys.UPDATES, str(keys.STATUS_TTL), str(keys.EVENTS_KEPT)]
         for u in updates:
             names += [keys.status(u.job_id), keys.results(u.job_id)]
-            values += [u.status, u.results or "", u.event, _forced(u)]
+            values += [u.tenant_id, u.job_id, u.status, u.results or "", u.event, _forced(u)]
         await self._call("publish", names, values)
 
     async def get(self, key: str) -> bytes | None:
@@ -75,30 +76,32 @@ class ShownByServer:
 
 
 class ShownByCluster:
-    """`lanes`: the node whose subscribers are told; the Cluster tells those of the others. One at a
-    time: after a failure RedisCluster closes connections under whoever uses them."""
+    """`call` runs a script by its name where the lanes are: there events are kept, and subscribers
+    told; the Cluster tells those of the other nodes. One at a time: after a failure RedisCluster
+    closes connections under whoever uses them."""
 
-    def __init__(self, cluster: RedisCluster, lanes: Redis, script: str) -> None:
+    def __init__(self, cluster: RedisCluster, call: Call, script: str) -> None:
         self._cluster = cluster
-        self._lanes = lanes
+        self._call = call
         self._script = script
         self._turn = asyncio.Lock()
 
     async def publish(self, updates: Sequence[Update]) -> None:
-        events = self._lanes.pipeline(transaction=False)
+        values = [keys.UPDATES, str(keys.EVENTS_KEPT)]
         async with self._alone() as cluster:
             pipe = cluster.pipeline()
             for u in updates:
-                values = (str(keys.STATUS_TTL), u.status, _forced(u))
-                pipe.eval(self._script, 1, keys.status(u.job_id), *values)
+                shown = (str(keys.STATUS_TTL), u.status, _forced(u))
+                pipe.eval(self._script, 1, keys.status(u.job_id), *shown)
             written = await answer(pipe.execute())
             pipe = cluster.pipeline()
             for u in (u for u, done in zip(updates, written, strict=True) if done):
                 if u.results:
                     pipe.set(keys.results(u.job_id), u.results, ex=keys.STATUS_TTL)
-                events.publish(keys.UPDATES, u.event)
+                values += [u.tenant_id, u.job_id, u.event]
             await answer(pipe.execute())
-        await events.execute()
+        if len(values) > 2:
+            await self._call("tell", [keys.EVENTS], values)
 
     async def get(self, key: str) -> bytes | None:
         async with self._alone() as cluster:

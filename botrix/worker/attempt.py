@@ -5,19 +5,31 @@ answer was lost or a name was taken, look whose entry it is. Never raises for wh
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
-from botrix.creators.creator import Creator, Member, Sighting, Wanted, Whose
+from botrix.creators.creator import Member, Sighting, Wanted, Whose
 from botrix.model import LeasedAccount, Outcome, OutcomeKind, Person
 
+
+class Seen(Protocol):
+    """What an attempt asks of a creator."""
+
+    async def find(self, wanted: Sequence[Wanted]) -> Sequence[Sighting]: ...
+
+    async def create(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]: ...
+
+    async def join(self, members: Sequence[Member]) -> Sequence[Outcome]: ...
+
+
 NAME_TAKEN = "name taken"
-_NOT_SURE = Outcome(OutcomeKind.UNKNOWN, reason="lease in doubt", counted=False)
+NOT_SURE = Outcome(OutcomeKind.UNKNOWN, reason="lease in doubt", counted=False)
 _LOOK_AGAIN = (OutcomeKind.UNKNOWN, OutcomeKind.CONFLICT)
 
 
 async def attempt(
-    creator: Creator,
+    creator: Seen,
     accounts: Sequence[LeasedAccount],
     wanted: Sequence[Wanted],
     sure: Callable[[], bool],
@@ -28,7 +40,7 @@ async def attempt(
     await _find_those_in_doubt(creator, accounts, wanted, outcomes)
     if not sure():
         pairs = zip(wanted, outcomes, strict=True)
-        return [_NOT_SURE if o is None or _is_to_join(one, o) else o for one, o in pairs]
+        return [NOT_SURE if o is None or _is_to_join(one, o) else o for one, o in pairs]
     await _create_the_rest(creator, wanted, outcomes)
     await _look_again(creator, wanted, outcomes)
     await _join_groups(creator, wanted, outcomes)
@@ -36,7 +48,7 @@ async def attempt(
 
 
 async def _find_those_in_doubt(
-    creator: Creator,
+    creator: Seen,
     accounts: Sequence[LeasedAccount],
     wanted: Sequence[Wanted],
     outcomes: list[Outcome | None],
@@ -53,7 +65,7 @@ async def _find_those_in_doubt(
 
 
 async def _create_the_rest(
-    creator: Creator, wanted: Sequence[Wanted], outcomes: list[Outcome | None]
+    creator: Seen, wanted: Sequence[Wanted], outcomes: list[Outcome | None]
 ) -> None:
     rest = [i for i, outcome in enumerate(outcomes) if outcome is None]
     if not rest:
@@ -64,7 +76,7 @@ async def _create_the_rest(
 
 
 async def _look_again(
-    creator: Creator, wanted: Sequence[Wanted], outcomes: list[Outcome | None]
+    creator: Seen, wanted: Sequence[Wanted], outcomes: list[Outcome | None]
 ) -> None:
     lost = [i for i, o in enumerate(outcomes) if o is not None and o.kind in _LOOK_AGAIN]
     if not lost:
@@ -83,7 +95,7 @@ async def _look_again(
 
 
 async def _join_groups(
-    creator: Creator, wanted: Sequence[Wanted], outcomes: list[Outcome | None]
+    creator: Seen, wanted: Sequence[Wanted], outcomes: list[Outcome | None]
 ) -> None:
     """Of what is ours now. Who is not in his groups yet is found, and put into them, later."""
     members: dict[int, Member] = {}
@@ -125,7 +137,12 @@ def _seen(sighting: Sighting) -> Outcome:
             detail = f"an account of this name exists: {sighting.detail}, so whose it is is unknown"
             return Outcome(OutcomeKind.CONFLICT, sighting.entry_id, "ownership unknown", detail)
         case _:
-            return Outcome(
-                OutcomeKind.UNKNOWN, None, "in doubt", sighting.detail, sighting.retry_after,
-                sighting.counted,
-            )  # fmt: skip
+            return in_doubt(sighting)
+
+
+def in_doubt(sighting: Sighting) -> Outcome:
+    """Of an account that the directory did not show, nor say that it is not there."""
+    return Outcome(
+        OutcomeKind.UNKNOWN, None, "in doubt", sighting.detail, sighting.retry_after,
+        sighting.counted,
+    )  # fmt: skip

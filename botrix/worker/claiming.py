@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from botrix.errors import LedgerDown, LedgerError, OutcomeUnknown, SessionLost
 from botrix.ledger.ledger import Asked, Claim, Ledger, Plan, Ruling, Verdict
 from botrix.model import SLICE
 from botrix.worker.desk import Desk
+from botrix.worker.measures import Measures
+from botrix.worker.traced import claimed
 
 _MANY = 1 << 30
 
@@ -26,6 +29,7 @@ class Claiming:
         self._plan = plan
         self._shared = shared
         self.in_doubt = False
+        self.measures = Measures()  # replaced by the worker's
 
     async def look_what_is_held(self) -> None:
         """After a claim whose commit was not answered."""
@@ -61,10 +65,13 @@ class Claiming:
         async with self._shared:
             few = len(asked) < 2 or self._desk.several_tenants
             room = self._desk.room(SLICE if few else _MANY, part)
+            began, at = time.monotonic(), time.time()
             try:
                 claim = await self._ledger.claim(self.session, asked, room, self._plan)
             except OutcomeUnknown:
                 self.in_doubt = True
                 raise
+            self.measures.claims.note(time.monotonic() - began)
             self._desk.add(claim.accounts)
+        claimed(claim, self.session, at)
         return claim

@@ -11,28 +11,34 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 
+from botrix import traces
 from botrix.errors import BotrixError, LedgerDown, SessionLost
 from botrix.ledger.ledger import Ledger
 from botrix.log import set_up
 from botrix.notify import Notifier
 from botrix.services import Services
 from botrix.settings import Settings
-from botrix.worker.heartbeat import leave_word
+from botrix.states import Duty
+from botrix.worker.scraped import scraped
 from botrix.worker.session import Session
 from botrix.worker.stats import Stats
+from botrix.worker.word import leave_word
 
 _log = logging.getLogger(__name__)
 
 
 def main(settings: Settings) -> int:
     """Runs until SIGTERM or SIGINT; 0 where it ended in order, 1 where a part failed."""
-    set_up(settings.log_level, settings.journal_stream)
+    set_up(settings, settings.worker_id)
+    traces.set_up(settings, "botrix-worker", settings.worker_id)
     faulthandler.enable()  # where a hang was, when the manager's watchdog ends it by SIGABRT
     try:
         return _runner().run(_work(settings))
     except BotrixError as error:
         _log.error("the worker ended: %s", error)
         return 1
+    finally:
+        traces.close(settings.grace * 0.1)
 
 
 def _runner() -> asyncio.Runner:
@@ -46,27 +52,30 @@ def _runner() -> asyncio.Runner:
 async def _work(settings: Settings) -> int:
     stopping, hurry = asyncio.Event(), asyncio.Event()
     notifier = Notifier(settings.notify_socket, settings.watchdog)
+    stats, duty = Stats(), Duty.WORK
     with _signals(stopping, hurry):
-        async with Services(settings) as services:
+        async with Services(settings) as services, scraped(services, stats.measures) as shown:
             services.directories.first_limit = 0  # the governor gives each its share
             async with notifier.waiting("waiting for the ledger"):
                 await _patiently(services.ledger.ping, settings, stopping)
                 worker_id = await _own_id(services.ledger, settings.worker_id, stopping)
-            stats = Stats()
             while not stopping.is_set():
-                session = Session(services, worker_id, stats, notifier)
+                session = Session(services, worker_id, stats, notifier, duty)
                 async with notifier.waiting("waiting for the ledger"):
                     if not await _patiently(session.open, settings, stopping):
                         break
+                shown.session = session
                 notifier.ready(f"{worker_id}: session {session.id}")
                 try:
                     await session.run(stopping)
                 except SessionLost as error:
                     _log.warning("session lost: %s", error, extra={"session": session.id})
                     await session.abandon()
+                    shown.session, stats.measures.lost = None, stats.measures.lost + 1
+                    duty = session.orders.duty
                     continue
-                except Exception as error:
-                    _log.error("a part failed: %r", error, exc_info=True)
+                except Exception:
+                    _log.error("the worker ends, since a part of it failed", exc_info=True)
                     await session.abandon()
                     return 1
                 async with notifier.stopping("finishing what is under way"):

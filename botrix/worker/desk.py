@@ -9,27 +9,33 @@ import contextlib
 import logging
 import math
 import random
+import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from typing import Any
-
-import msgspec
 
 from botrix.creators.creator import Creator, Wanted
 from botrix.creators.gate import Gate
 from botrix.errors import BotrixError, LedgerDown, SettingsError
 from botrix.ledger.ledger import Room
-from botrix.model import AccountStatus, LeasedAccount, Outcome, OutcomeKind, Result
-from botrix.retry import Backoff, decide
+from botrix.model import LeasedAccount, Outcome, OutcomeKind, Result
+from botrix.retry import Backoff, cut_short, decide
 from botrix.sealing import Sealer
 from botrix.services import Directories
-from botrix.worker.attempt import NAME_TAKEN, attempt
+from botrix.states import Stage
+from botrix.worker.looking import ThoseOf
+from botrix.worker.measures import Measures
+from botrix.worker.names import not_existing, taken
 from botrix.worker.parts import cancelled
 from botrix.worker.recorder import Recorder
+from botrix.worker.staged import LOOKS, Means, as_staged
+from botrix.worker.traced import attempt_at
 
 _log = logging.getLogger(__name__)
 _Key = tuple[str, str]
 _KEY_AGAIN = 30.0
+_CREATED = OutcomeKind.CREATED
+_DONE = (OutcomeKind.CREATED, OutcomeKind.LOOKED)
 _NAMES = 8
 """So many new names are tried before an account fails."""
 
@@ -46,6 +52,7 @@ class Desk:
         backoff: Backoff,
         capacity: int,
         rename: Rename,
+        those_of: ThoseOf,
         rng: random.Random,
     ) -> None:
         self._directories = directories
@@ -62,41 +69,56 @@ class Desk:
         self._failed: asyncio.Future[None] | None = None
         self._capacity = capacity
         self._rename = rename
-        self._paused = False
-        self.reserved = False
+        self._those_of = those_of
+        self._paused = self.reserved = self.quiet = False
         self.several_tenants = False
         self.sure: Callable[[], bool] = lambda: True  # replaced by the session's watch
-        self._held: dict[tuple[str, int, int], _Key] = {}
+        self.measures = Measures()  # replaced by the worker's
+        self._held: dict[tuple[str, int, int], tuple[_Key, float]] = {}
         self._held_of: Counter[_Key] = Counter()
         self.recorder: Recorder | None = None
 
     def room(self, most: int, part: float = 1.0) -> Room:
         """For how many more accounts, or a part of these; one directory leaves a quarter to the
         others, and so does one tenant where there are several. For none while the desk is reserved
-        for one account alone."""
-        free = 0 if self.reserved else self._capacity - len(self._held)
+        for one account alone, or is to take no more."""
+        free = 0 if self.reserved or self.quiet else self._capacity - len(self._held)
         total = min(most, math.ceil(free * part))
         share = max(1, self._capacity * 3 // 4)
         return Room(total, share, self._held_of, share if self.several_tenants else 1 << 30)
 
     def add(self, accounts: Sequence[LeasedAccount]) -> None:
         """Those that are held already are left as they are."""
+        since = time.monotonic()
         for account in accounts:
             key = (account.job_id, account.index, account.attempt)
             if key not in self._held:
-                self._held[key] = (account.tenant_id, account.directory)
-                self._held_of[self._held[key]] += 1
-                self._queue(account)
+                self._held[key] = held = (self._queue(account), since)
+                self._held_of[held[0]] += 1
 
     def released(self, results: Sequence[Result]) -> None:
         for result in results:
-            directory = self._held.pop((result.job_id, result.index, result.attempt), None)
-            if directory is not None:
-                self._held_of[directory] -= 1
+            held = self._held.pop((result.job_id, result.index, result.attempt), None)
+            if held is not None:
+                self._held_of[held[0]] -= 1
         self._changed.set()
 
     async def has_room(self) -> None:
-        while self.reserved or len(self._held) >= self._capacity:
+        """Or is to take no more: look at `quiet`."""
+        while not self.quiet and (self.reserved or len(self._held) >= self._capacity):
+            await self._change()
+
+    def take_no_more(self) -> None:
+        """What is held is finished; nothing is claimed until `take_again`."""
+        self.quiet = True
+        self._changed.set()
+
+    def take_again(self) -> None:
+        self.quiet = False
+        self._changed.set()
+
+    async def takes_again(self) -> None:
+        while self.quiet:
             await self._change()
 
     async def emptied(self) -> None:
@@ -147,6 +169,27 @@ class Desk:
             queue.clear()
         self._hand_back(waiting, begun=False)
 
+    def waiting_for(self, seconds: float) -> set[str]:
+        """Jobs of accounts that nobody began yet, of directories whose next one waits that long."""
+        before, jobs = time.monotonic() - seconds, set[str]()
+        for queue in self._queues.values():
+            if queue and self._held_since(queue[0]) <= before:
+                jobs.update(account.job_id for account in queue)
+        return jobs
+
+    def hand_back_waiting_of(self, jobs: Collection[str]) -> None:
+        """Like `hand_back_waiting`, of these jobs, but for what is only to be found."""
+        for queue in self._queues.values():
+            meant = [one for one in queue if one.job_id in jobs and not one.find_only]
+            if meant:
+                kept = [one for one in queue if one.job_id not in jobs or one.find_only]
+                queue.clear()
+                queue.extend(kept)
+                self._hand_back(meant, begun=False)
+
+    def _held_since(self, account: LeasedAccount) -> float:
+        return self._held[account.job_id, account.index, account.attempt][1]
+
     def hand_back_under_way(self) -> None:
         """What was begun is in doubt; close the desk before."""
         self._hand_back(list(self._under_way), begun=True)
@@ -157,6 +200,11 @@ class Desk:
 
     def held(self) -> int:
         return len(self._held)
+
+    def oldest(self) -> float:
+        """For how many seconds it has held what it has held longest; 0 where that is nothing."""
+        now = time.monotonic()
+        return now - next((since for _, since in self._held.values()), now)
 
     def held_of(self, key: _Key) -> int:
         """Of one directory, by tenant and name."""
@@ -180,7 +228,7 @@ class Desk:
         hands, self._hands = self._hands, []
         await cancelled(hands)
 
-    def _queue(self, account: LeasedAccount) -> None:
+    def _queue(self, account: LeasedAccount) -> _Key:
         key = (account.tenant_id, account.directory)
         self._queues[key].append(account)
         if key not in self._awake:
@@ -189,6 +237,7 @@ class Desk:
         self._awake[key].set()
         if not self._directories.gate(*key).limit:
             self._directories.alarm.set()
+        return key
 
     def _start(self, hand: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(hand)
@@ -272,15 +321,16 @@ class Desk:
     async def _work(self, creator: Creator, begun: list[LeasedAccount], gate: Gate) -> None:
         batch = begun
         self._under_way.update(begun)
-        try:
-            outcomes = await self._attempt(creator, batch)
-            batch = await self._under_new_names(creator, batch, outcomes)
-        except BotrixError as error:
-            _log.warning("a batch was not created: %s", error)
-            outcomes = [Outcome(OutcomeKind.UNKNOWN, reason="error", detail=str(error))] * len(
-                batch
-            )
-        gate.did(sum(outcome.kind is OutcomeKind.CREATED for outcome in outcomes))
+        with attempt_at(begun) as told:
+            try:
+                outcomes = await self._attempt(creator, batch)
+                batch = await self._under_new_names(creator, batch, outcomes)
+            except BotrixError as error:
+                _log.warning("%d accounts were not created yet: %s", len(batch), error)
+                failed = Outcome(OutcomeKind.UNKNOWN, reason="error", detail=str(error))
+                outcomes = [failed] * len(batch)
+            told.came_to(batch, outcomes)
+        gate.did(sum(outcome.kind in _DONE for outcome in outcomes))
         self._finish(begun, batch, outcomes, gate.counts)
 
     async def _under_new_names(
@@ -288,18 +338,20 @@ class Desk:
     ) -> list[LeasedAccount]:
         """A generated name that somebody has gives way to a new one, which is committed before it
         is tried. The accounts as they are then called; `outcomes` is changed with them."""
+        if all(outcome.kind is _CREATED for outcome in outcomes):
+            return batch
         for _ in range(_NAMES):
-            taken = [n for n, a in enumerate(batch) if _taken(a, outcomes[n])]
-            if not taken:
+            gone = [n for n, a in enumerate(batch) if taken(a, outcomes[n])]
+            if not gone:
                 break
             batch = list(batch)
-            for n in taken:
+            for n in gone:
                 batch[n] = await self._rename(batch[n])
-            again = [batch[n] for n in taken]
+            again = [batch[n] for n in gone]
             tried = await self._attempt(creator, again)
-            for n, outcome in zip(taken, tried, strict=True):
+            for n, outcome in zip(gone, tried, strict=True):
                 outcomes[n] = outcome
-        outcomes[:] = [_not_existing(a, o) for a, o in zip(batch, outcomes, strict=True)]
+        outcomes[:] = [not_existing(a, o) for a, o in zip(batch, outcomes, strict=True)]
         return batch
 
     async def _attempt(self, creator: Creator, batch: Sequence[LeasedAccount]) -> list[Outcome]:
@@ -307,20 +359,25 @@ class Desk:
         asked = [self._wanted(account) for account in batch]
         able = [n for n, one in enumerate(asked) if isinstance(one, Wanted)]
         wanted = [one for one in asked if isinstance(one, Wanted)]
-        tried = await attempt(creator, [batch[n] for n in able], wanted, self.sure)
+        means = Means(self._directories, self._those_of, self.sure, self.measures)
+        tried = await as_staged(means, creator, [batch[n] for n in able], wanted)
         outcomes = dict(zip(able, tried, strict=True))
         return [outcomes[n] if isinstance(one, Wanted) else one for n, one in enumerate(asked)]
 
     def _wanted(self, account: LeasedAccount) -> Wanted | Outcome:
         """Or what it came to: the key may be put back, but an erased password is gone."""
         password = ""
-        if account.sealed is None and not account.find_only:
+        if account.stage is Stage.REMOVE:
+            known = (account.unguessable, False, account.entry_id)
+            return Wanted(account.tag, account.person, password, *known)
+        looked_for = account.find_only or account.stage in LOOKS
+        if account.sealed is None and not looked_for:
             return Outcome(OutcomeKind.REJECTED, reason="password erased")
         try:
-            if account.sealed is not None and not account.find_only:
+            if account.sealed is not None and not looked_for:
                 password = self._sealer.unseal(account.sealed, account.tenant_id, account.tag)
         except SettingsError as error:
-            _log.warning("not tried: %s", error)
+            _log.warning("an account waits: %s", error, extra={"job": account.job_id})
             kind = OutcomeKind.UNKNOWN if account.find_first else OutcomeKind.RETRY
             return Outcome(
                 kind, reason="sealing key", detail=str(error), retry_after=_KEY_AGAIN, counted=False
@@ -340,28 +397,3 @@ class Desk:
         self.recorder.put([decide(a, o, self._backoff, self._rng, counts) for a, o in pairs])
         self._under_way.difference_update(begun)
         self._changed.set()
-
-
-def _taken(account: LeasedAccount, outcome: Outcome) -> bool:
-    """Whether the name is somebody else's, and can be another one. A roster's name cannot, nor one
-    under which some call was not answered: should that land after all, there would be two."""
-    if not account.unguessable or account.find_only or account.in_doubt:
-        return False
-    foreign = outcome.kind is OutcomeKind.CONFLICT and outcome.reason == NAME_TAKEN
-    return not outcome.in_doubt and (foreign or outcome.kind is OutcomeKind.EXISTING)
-
-
-def _not_existing(account: LeasedAccount, outcome: Outcome) -> Outcome:
-    """An entry of another job is no account of a generated one, which has another password."""
-    if account.unguessable and outcome.kind is OutcomeKind.EXISTING:
-        return msgspec.structs.replace(outcome, kind=OutcomeKind.CONFLICT)
-    return outcome
-
-
-def cut_short(account: LeasedAccount, begun: bool) -> Result:
-    """How an account goes back uncounted at the end of a session."""
-    status = AccountStatus.UNSURE if begun or account.find_first else AccountStatus.PLANNED
-    return Result(
-        account.job_id, account.index, account.attempt, status, reason="handed back",
-        counted=False, in_doubt=begun,
-    )  # fmt: skip

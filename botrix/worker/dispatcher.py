@@ -17,7 +17,10 @@ from botrix.ledger.ledger import Ledger, Placed
 from botrix.line.entries import Entry, decode
 from botrix.line.line import Line, Placing
 from botrix.model import JobState, Lane
+from botrix.states import FINAL_JOB
+from botrix.worker.ended import Ended
 from botrix.worker.events import SHOWN_ACCOUNTS, update
+from botrix.worker.measures import Measures
 from botrix.worker.pump import PUMPS
 
 _BATCH = 500
@@ -41,6 +44,8 @@ class Dispatcher:
         self._ledger = ledger
         self._line = line
         self._clock = clock
+        self.measures = Measures()  # replaced by the worker's
+        self._ended = Ended()
         self._suspects: dict[str, tuple[int, float]] = {}
         self._behind_raw: set[str] = set()
         self._gone: dict[str, tuple[float, float]] = {}
@@ -49,6 +54,11 @@ class Dispatcher:
         freed = await self._ledger.free(_BATCH)
         released = await self._ledger.release(_BATCH)
         due = await self._ledger.due(_BATCH)
+        self.measures.freed += freed.freed
+        self.measures.moved([*freed.jobs, *due.jobs])
+        for job in (*freed.jobs, *due.jobs):
+            if job.status in FINAL_JOB:
+                self._ended.tell(job)
         if self._line.up:
             with contextlib.suppress(LineDown):  # what is not pushed now is lost, and found so
                 await self._push([*freed.placed, *due.placed])
@@ -65,7 +75,9 @@ class Dispatcher:
     async def _put_back(self) -> None:
         lost = await self._lost()
         if lost:
-            await self._push(await self._ledger.put_back(lost))
+            placed = await self._ledger.put_back(lost)
+            self.measures.put_back += len(placed)
+            await self._push(placed)
 
     async def _push(self, placed: Sequence[Placed]) -> None:
         if placed:

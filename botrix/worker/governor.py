@@ -13,10 +13,11 @@ from botrix.breaker import Window
 from botrix.creators.gate import Answered, Gate, Tally
 from botrix.ledger.governing import Allowance, Report
 from botrix.ledger.ledger import Ledger
-from botrix.model import DirectoryStatus
 from botrix.services import Directories
-from botrix.throttle import SHORTEST, Observed
+from botrix.states import DirectoryStatus
+from botrix.throttle import Observed
 from botrix.worker.desk import Desk
+from botrix.worker.measures import Measures
 
 _log = logging.getLogger(__name__)
 _Key = tuple[str, str]
@@ -31,8 +32,8 @@ _COUNTS = {
 
 
 class Governor:
-    """Asks every half second for each directory that this worker uses, and at once where one
-    refuses everything or has no share yet."""
+    """Asks every half second for each directory that this worker uses, more often while its limit
+    doubles, and at once where one refuses everything or has no share yet."""
 
     name = "governor"
     interval = 0.0
@@ -42,12 +43,14 @@ class Governor:
         self._ledger = ledger
         self._directories = directories
         self._desk = desk
+        self.measures = Measures()  # replaced by the worker's
         self._users: set[_Key] = set()
-        self._status: dict[_Key, DirectoryStatus] = {}
+        self._again: dict[_Key, float] = {}
 
     async def tick(self) -> bool:
         await self._time()
         used = {key: gate for key, gate in self._directories.gates.items() if self._uses(key, gate)}
+        self._again = dict.fromkeys(used, 0.5)
         if used:
             reports = [self._report(key, gate) for key, gate in used.items()]
             for key, allowance in zip(
@@ -57,12 +60,14 @@ class Governor:
         return True
 
     async def _time(self) -> None:
-        """Until there is something to ask about, and half a second after the last time at least,
-        but for an alarm."""
+        """Until there is something to ask about, and not before it is time to ask again, but for an
+        alarm."""
         alarm = self._directories.alarm
         busy = any(self._uses(*one) for one in self._directories.gates.items())
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(alarm.wait(), SHORTEST if busy else 60.0)
+            await asyncio.wait_for(
+                alarm.wait(), min(self._again.values(), default=0.5) if busy else 60.0
+            )
             await asyncio.sleep(_GATHER)
         alarm.clear()
 
@@ -80,11 +85,13 @@ class Governor:
         if not demand:
             self._users.discard(key)
         tally = gate.taken()
+        self.measures.answered(key, tally.answers)
         return Report(*key, demand, gate.most, _observed(tally, gate), _window(tally))
 
     async def _set(self, key: _Key, gate: Gate, allowance: Allowance) -> None:
         gate.counts = _COUNTS[allowance.status]
         gate.sharers = allowance.sharers
+        self._again[key] = allowance.again
         gate.set_limit(allowance.share)
         if allowance.wait:
             gate.hold(allowance.wait)

@@ -4,7 +4,6 @@ file for a health check on its own machine, which needs no line.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,8 +13,7 @@ import msgspec
 
 from botrix.errors import LineDown
 from botrix.line.line import Line
-
-_log = logging.getLogger(__name__)
+from botrix.worker.word import leave_word
 
 
 class Heartbeat:
@@ -44,16 +42,3 @@ class Heartbeat:
         with suppress(LineDown):  # the pumps say so, and the key returns with the next beat
             await self._line.heartbeat(self._worker_id, text, max(1, round(3 * self.interval)))
         return False
-
-
-def leave_word(file: Path | None, text: str) -> None:
-    """Whole or not at all. A disk that takes no more is not what ends a worker: the word grows old,
-    and the check tells."""
-    if file is None:
-        return
-    fresh = file.with_name(f".{file.name}")
-    try:
-        fresh.write_text(text)
-        fresh.replace(file)
-    except OSError as error:
-        _log.warning("the health file %s cannot be written: %s", file, error.strerror)

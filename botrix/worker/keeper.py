@@ -43,7 +43,9 @@ class Keeper:
         done = await self._keep()
         if done:
             self._truncated, self._traces = False, True
-            _log.info("kept long enough", extra=dict(done))
+            _log.info("erased what was kept long enough", extra=dict(done))
+        while await self._ledger.forget_deliveries(keeping.BATCH):
+            pass
         left, self._seen = await self._ledger.departed(self._seen)
         if left:
             self._truncated, self._traces = False, True

@@ -1,4 +1,5 @@
-"""The session's beat: one statement raises it, whatever the session holds. `watch.py` draws the
+"""The session's beat: one statement raises it, whatever the session holds, and brings back what is
+wanted of this worker. `watch.py` draws the
 conclusions where it is not confirmed.
 """
 
@@ -10,6 +11,7 @@ from collections.abc import Callable
 
 from botrix.errors import LedgerDown
 from botrix.ledger.ledger import Ledger
+from botrix.states import Duty
 
 
 class Pulse:
@@ -32,13 +34,16 @@ class Pulse:
         self._lease = lease
         self._clock = clock
         self.confirmed = clock()
+        self.hear: Callable[[Duty], None] = lambda _: None  # replaced by the session's orders
 
     async def tick(self) -> bool:
         """Raises SessionLost where a peer was quicker."""
         asked = self._clock()
         try:
-            await asyncio.wait_for(self._ledger.renew(self._session), self._lease)
+            wanted = await asyncio.wait_for(self._ledger.renew(self._session), self._lease)
         except TimeoutError:
             raise LedgerDown("the ledger did not answer a beat; it is tried again") from None
         self.confirmed = asked
+        if wanted is not None:
+            self.hear(wanted)
         return False

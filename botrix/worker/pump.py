@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +18,7 @@ from botrix.ledger.ledger import Asked, Claim, Ledger, Verdict
 from botrix.line.entries import Entry, decode, encode
 from botrix.line.line import Back, Line, Rejected, Taken
 from botrix.model import NewJob, Source
+from botrix.traceparent import read
 from botrix.worker.claiming import Claiming
 from botrix.worker.desk import Desk
 from botrix.worker.events import update
@@ -26,6 +29,7 @@ _SHARED_TAKE = 128
 _SMALL_TAKE = 16
 _MANY = 1 << 30
 _PASSED_BY = 0.25
+_SAME = 1.0
 PUMPS = (1, 2)
 
 
@@ -42,6 +46,14 @@ class Rush:
     def __init__(self) -> None:
         self.on = asyncio.Event()
         self.passing = False
+        self._said: float = -math.inf
+
+    def without_line(self, error: LineDown) -> None:
+        """Said once, for all of them find it down at the same time."""
+        now = time.monotonic()
+        if now > self._said + _SAME:
+            _log.warning("working without the line: %s", error)
+        self._said = now
 
     def note(self, *, full: bool, passing: bool) -> None:
         self.passing = passing
@@ -84,12 +96,23 @@ class Pump:
         if self._claiming.in_doubt:
             await self._look_what_is_held()
         await self._desk.has_room()
+        if self._desk.quiet:
+            await self._rest()
+            return True
         if self._line.up:
             try:
                 return await self._turn_with_line()
             except LineDown as error:
-                _log.warning("working without the line: %s", error, extra={"part": self.name})
+                self.rush.without_line(error)
         return await self._turn_without_line()
+
+    async def _rest(self) -> None:
+        """Puts down what was taken, so that others find it, until the desk takes again."""
+        if self._unsettled is not None and self._line.up:
+            pending = self._unsettled
+            await self._line.settle(self._session, self._number, pending.back, pending.rejected)
+            self._unsettled = None
+        await self._desk.takes_again()
 
     def _look_at_fewer(self, claim: Claim) -> bool:
         """Whether nothing could be leased since the directories of these jobs have their share.
@@ -113,6 +136,7 @@ class Pump:
         asked, rejected = self._read(taken)
         claim = await self._claim([entry for _, entry in asked])
         backs = self._rulings(asked, claim, rejected)
+        self._claiming.measures.rejected += len(rejected)
         self._unsettled = _Settle(backs, rejected)
         await self._publish(claim)
         passing = self._look_at_fewer(claim)
@@ -151,7 +175,7 @@ class Pump:
             elif entry.id not in seen:
                 seen[entry.id] = entry
                 good.append((one, self._asked(entry, one)))
-            elif entry.place is None and entry != seen[entry.id]:
+            elif entry.place is None and not entry.same_job(seen[entry.id]):
                 bad.append(Rejected(one.raw, "the id belongs to another job; choose a new id"))
         return good, bad
 
@@ -160,7 +184,7 @@ class Pump:
             return Asked(entry.id, entry.place)
         job = NewJob(
             entry.id, entry.count or 1, Source.RAW, taken.lane, entry.directory or "local",
-            entry.template, tries=self._tries,
+            entry.template, tries=self._tries, traceparent=read(entry.traceparent),
         )  # fmt: skip
         return Asked(entry.id, raw=job)
 

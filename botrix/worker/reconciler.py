@@ -10,16 +10,18 @@ less often.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
 
 from botrix.creators.creator import Creator, Wanted, Whose
 from botrix.errors import BotrixError, LedgerError, LineDown
 from botrix.ledger.ledger import Found, Ledger, Provisional, Recorded
 from botrix.line.line import Line
-from botrix.model import AccountStatus, LeasedAccount, OutcomeKind
+from botrix.model import LeasedAccount, OutcomeKind
 from botrix.services import Directories
+from botrix.states import AccountStatus, DirectoryStatus
 from botrix.worker.attempt import member_of
 from botrix.worker.events import SHOWN_ACCOUNTS, update
 
@@ -41,9 +43,12 @@ class Reconciler:
         self._line = line
         self._directories = directories
         self._settled = settled
+        self.quiet: Callable[[], bool] = lambda: False  # replaced by the session's desk
 
     async def tick(self) -> bool:
         """One job. True where there may be another."""
+        if self.quiet():
+            return False
         job = await self._ledger.look_again(self._session, self._settled)
         if job is None:
             return False
@@ -52,13 +57,21 @@ class Reconciler:
         return True
 
     async def _look(self, job: Provisional) -> bool:
-        """Whether every account was seen; else the job is taken up once more later."""
+        """Whether every account was seen; else the job is taken up once more later, as where its
+        directory is to be left alone."""
+        standing = await self._ledger.standing(job.tenant_id, job.directory)
+        if standing and standing.governed.mood.status is DirectoryStatus.PAUSED:
+            return False
         try:
             creator = await self._directories.creator(job.tenant_id, job.directory)
         except LedgerError:
             raise
         except BotrixError as error:
-            _log.warning("cannot look again: %s", error, extra={"job": job.job_id})
+            _log.warning(
+                "what failed cannot be looked for once more yet: %s",
+                error,
+                extra={"job": job.job_id},
+            )
             return False
         after, sure = -1, True
         while page := await self._ledger.provisional(job.job_id, after, _PAGE):
@@ -90,9 +103,10 @@ class Reconciler:
         try:
             for job in recorded.jobs:
                 shown = await self._ledger.first_results(job.id, SHOWN_ACCOUNTS)
-                changed = dataclasses.replace(update(job, shown), forced=True)
+                changed = replace(update(job, shown), forced=True)
                 await self._line.publish([changed])
-                _log.info("landed late", extra={"job": job.id, "accounts": recorded.accepted})
+                text = "%d accounts had landed late; they are put right"
+                _log.info(text, recorded.accepted, extra={"job": job.id})
         except LineDown as error:
             _log.debug("not published: %s", error)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -16,9 +17,12 @@ from botrix.errors import LedgerDown, LedgerError, LineDown, SessionLost
 from botrix.ledger.ledger import Ledger, Recorded
 from botrix.line.line import Line
 from botrix.line.shown import Update
-from botrix.model import FINAL_JOB, AccountStatus, JobState, JobStatus, Result
+from botrix.model import JobState, Result
+from botrix.states import FINAL_JOB, AccountStatus, JobStatus
+from botrix.worker.ended import Ended
 from botrix.worker.events import SHOWN_ACCOUNTS, shown, update
 from botrix.worker.stats import Stats
+from botrix.worker.traced import recorded, recording
 
 _log = logging.getLogger(__name__)
 _LARGEST_FLUSH = 500
@@ -46,6 +50,7 @@ class Recorder:
         self._line = line
         self._stats = stats
         self._released = released
+        self._ended = Ended()
         self._waiting: deque[Result] = deque()
         self._arrived = asyncio.Event()
         self._batch: list[Result] = []
@@ -97,12 +102,18 @@ class Recorder:
 
     async def _record(self, batch: list[Result]) -> Recorded:
         """What a lost session would have written is noted, for the history of its jobs."""
+        began = time.monotonic()
         try:
-            return await self._ledger.record(self._session, batch)
+            with recording(batch) as told:
+                done = await self._ledger.record(self._session, batch)
+                recorded(told, done)
         except SessionLost:
+            self._stats.measures.stale += len(batch)
             with contextlib.suppress(LedgerError):
                 await self._ledger.refused(self._session, batch)
             raise
+        self._stats.measures.flushes.note(time.monotonic() - began)
+        return done
 
     def _count(self, done: list[Result], recorded: Recorded) -> None:
         stats = self._stats
@@ -118,12 +129,14 @@ class Recorder:
                     pass
         for job in recorded.jobs:
             if job.status in FINAL_JOB:
+                self._ended.tell(job, done)
                 stats.jobs_processed += 1
                 stats.jobs_succeeded += job.status == JobStatus.COMPLETED
                 stats.jobs_failed += job.status == JobStatus.FAILED
+        stats.measures.recorded(done, recorded)
         if recorded.stale:
-            stats.stale += len(recorded.stale)
-            _log.warning("results refused as stale", extra={"accounts": recorded.stale[:10]})
+            text = "%d results came too late and were refused: another worker has these accounts"
+            _log.warning(text, len(recorded.stale), extra={"accounts": recorded.stale[:10]})
 
     async def _publish(self, done: list[Result], recorded: Recorded) -> None:
         """While the next flush is under way; one after another, so that no status overtakes."""

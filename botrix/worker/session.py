@@ -8,6 +8,7 @@ import os
 import random
 import secrets
 import socket
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -22,22 +23,28 @@ from botrix.model import LeasedAccount
 from botrix.notify import Notifier
 from botrix.retry import Backoff
 from botrix.services import Services
+from botrix.states import Duty
+from botrix.webhooks.said import SendsLater
 from botrix.worker.claiming import Claiming
+from botrix.worker.courier import Courier
 from botrix.worker.desk import Desk
 from botrix.worker.dispatcher import Dispatcher
 from botrix.worker.governor import Governor
 from botrix.worker.heartbeat import Heartbeat
 from botrix.worker.keeper import Keeper
+from botrix.worker.orders import Orders
 from botrix.worker.parts import Part, cancelled, run
 from botrix.worker.peers import Peers
 from botrix.worker.prober import Prober
 from botrix.worker.pulse import Pulse
 from botrix.worker.pump import PUMPS, Pump, Rush
+from botrix.worker.recall import Recall
 from botrix.worker.reconciler import Reconciler
 from botrix.worker.recorder import Recorder
 from botrix.worker.shares import Shares
 from botrix.worker.solitary import Solitary
 from botrix.worker.stats import Stats
+from botrix.worker.tally import Tally
 from botrix.worker.watch import Watch
 
 _log = logging.getLogger(__name__)
@@ -48,8 +55,14 @@ class Session:
     """Builds the parts of one session, runs them, and ends it in order."""
 
     def __init__(
-        self, services: Services, worker_id: str, stats: Stats, notifier: Notifier
+        self,
+        services: Services,
+        worker_id: str,
+        stats: Stats,
+        notifier: Notifier,
+        duty: Duty = Duty.WORK,
     ) -> None:
+        """duty: what was wanted of this worker's session before, if there was one."""
         settings = services.settings
         self.id = f"s{secrets.token_hex(8)}"
         self.worker_id = worker_id
@@ -65,29 +78,68 @@ class Session:
             backoff,
             settings.capacity,
             self._rename,
+            self._ledger.those_of,
             self._rng,
         )
         self._recorder = Recorder(self.id, self._ledger, self._line, stats, self._desk.released)
         self._desk.recorder = self._recorder
+        self._desk.measures = stats.measures
+        self._claims = asyncio.Lock()
+        self.orders = Orders(self._desk, self._claims, duty)
+        self._courier = Courier(
+            self._ledger,
+            services.sealer,
+            SendsLater(settings.webhook_timeout),
+            self._rng,
+            settings.webhook_timeout,
+        )
+        self._pulse: Pulse | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def status(self) -> str:
+        """For people."""
+        return self.orders.status
+
+    @property
+    def unconfirmed(self) -> float:
+        """Seconds since the last beat that was answered was sent."""
+        return 0.0 if self._pulse is None else time.monotonic() - self._pulse.confirmed
+
+    @property
+    def held(self) -> int:
+        """How many accounts."""
+        return self._desk.held()
+
+    @property
+    def oldest(self) -> float:
+        """For how many seconds it has held one of them."""
+        return self._desk.oldest()
 
     async def open(self) -> None:
         await self._ledger.ping()  # a schema that is too old would fail this session later
         pid, host = os.getpid(), socket.gethostname()
-        await self._ledger.open_session(self.id, self.worker_id, host, pid, __version__)
+        wanted = self.orders.duty
+        await self._ledger.open_session(self.id, self.worker_id, host, pid, __version__, wanted)
         _log.info("session started", extra={"session": self.id, "worker": self.worker_id})
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Until `stopping`. Raises SessionLost where a peer or the lease ended it, and whatever
-        a part died of."""
+        """Until `stopping`, which it sets itself once it was told to drain and has done so. Raises
+        SessionLost where a peer or the lease ended it, and whatever a part died of."""
         for part in self._parts():
             self._start(part.name, run(part, self._rng))
         self._start("desk", self._desk.watch())
         stop = asyncio.create_task(stopping.wait())
+        drained = asyncio.create_task(self.orders.drained())
         try:
-            await asyncio.wait([stop, *self._tasks.values()], return_when=asyncio.FIRST_COMPLETED)
+            ends = [stop, drained, *self._tasks.values()]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stop.cancel()
+            drained.cancel()
+        if drained.done() and not drained.cancelled():
+            _log.info("drained", extra={"session": self.id, "worker": self.worker_id})
+            stopping.set()
         for task in self._tasks.values():
             if task.done():
                 task.result()
@@ -103,38 +155,54 @@ class Session:
         self._desk.hand_back_under_way()
         await _within(grace * 0.15, self._recorder.emptied(), "recording")
         await self._cancel(*self._tasks)
+        await _within(grace * 0.05, self._courier.close(), "what webhooks are told")
         await _within(grace * 0.1, self._end(), "the session's end")
 
     async def abandon(self) -> None:
         """The session is lost: stop everything at once; nothing of it would be accepted."""
         await self._desk.close()
         await self._cancel(*self._tasks)
+        await _within(1.0, self._courier.close(), "what webhooks are told")
 
     def _parts(self) -> list[Part]:
         settings, ledger, line = self._services.settings, self._ledger, self._line
-        lock, rush, tries = asyncio.Lock(), Rush(), settings.max_retries + 1
+        lock, rush, tries = self._claims, Rush(), settings.max_retries + 1
 
         def claiming() -> Claiming:
-            return Claiming(self.id, ledger, self._desk, self._services.plan, lock)
+            made = Claiming(self.id, ledger, self._desk, self._services.plan, lock)
+            made.measures = self._stats.measures
+            return made
 
         pumps = [Pump(n, claiming(), ledger, line, self._desk, tries) for n in PUMPS]
         for pump in pumps:
             pump.rush, pump.accept_raw = rush, settings.accept_raw
         describe = self._describe
-        pulse = Pulse(self.id, ledger, settings.beat, settings.lease)
+        self._pulse = pulse = Pulse(self.id, ledger, settings.beat, settings.lease)
+        pulse.hear = self.orders.hear
+        heartbeat = Heartbeat(
+            self.worker_id, line, settings.health_check_interval, describe, settings.health_file
+        )
+        self.orders.tell = heartbeat.tick
+        dispatcher = Dispatcher(ledger, line, min(1.0, settings.lease / 10))
+        governor = Governor(self.id, ledger, self._services.directories, self._desk)
+        dispatcher.measures = governor.measures = self._stats.measures
+        reconciler = Reconciler(self.id, ledger, line, self._services.directories, settings.settled)
+        reconciler.quiet = lambda: self._desk.quiet
         return [
             pulse,
             Watch(pulse, self._desk, settings.lease, self._notifier),
             Peers(self.id, ledger, settings.lease),
-            Dispatcher(ledger, line, min(1.0, settings.lease / 10)),
+            dispatcher,
             Solitary(self.id, ledger, self._desk, lock, settings.lease),
-            Reconciler(self.id, ledger, line, self._services.directories, settings.settled),
+            Recall(ledger, self._desk, min(1.0, settings.lease / 10)),
+            reconciler,
+            Tally(ledger),
             Keeper(ledger, Rule(settings.password_days, settings.retention_days)),
-            Heartbeat(
-                self.worker_id, line, settings.health_check_interval, describe, settings.health_file
-            ),
-            Governor(self.id, ledger, self._services.directories, self._desk),
+            heartbeat,
+            self.orders,
+            governor,
             Prober(ledger, self._services.directories, settings.directory_patience),
+            self._courier,
             self._recorder,
             Shares(claiming(), ledger, line, self._desk, rush),
             *pumps,
@@ -144,7 +212,7 @@ class Session:
         return {
             "worker_id": self.worker_id,
             "session": self.id,
-            "status": "running",
+            "status": self.orders.status,
             "held": self._desk.held(),
             **self._stats.summary(),
             "current_job": self._desk.current_job(),

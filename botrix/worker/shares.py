@@ -62,10 +62,13 @@ class Shares:
             self._desk.several_tenants = await self._ledger.several_tenants()
             self.interval = _BETWEEN if self._desk.several_tenants else _SECOND
             return self._desk.several_tenants
-        await self._rush.on.wait()
         if self._claiming.in_doubt:
             await self._claiming.look_what_is_held()
+        await self._rush.on.wait()
         await self._desk.has_room()
+        if self._desk.quiet:
+            await self._desk.takes_again()
+            return True
         behind = await self._behind()
         return bool(behind) and await self._claim(behind)
 

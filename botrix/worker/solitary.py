@@ -46,6 +46,8 @@ class Solitary:
 
     async def tick(self) -> bool:
         """One account after another, for a lease at most."""
+        if self._desk.quiet:
+            return False
         if not await self._ledger.suspects():
             self._busy_from = None
             return False
@@ -54,7 +56,7 @@ class Solitary:
         self._desk.reserve()
         try:
             ends = self._clock() + self._lease
-            while await self._alone() and self._clock() < ends:
+            while not self._desk.quiet and await self._alone() and self._clock() < ends:
                 pass
         finally:
             self._desk.open_again()
@@ -75,7 +77,7 @@ class Solitary:
                 await self._desk.emptied()
         async with self._shared:
             account = None
-            if not self._desk.held():
+            if not self._desk.held() and not self._desk.quiet:
                 account = await self._ledger.claim_suspect(self._session)
             if account is None:
                 return False

@@ -1,10 +1,13 @@
-"""What a worker counts: jobs that it finished, and what became of the accounts it worked on."""
+"""What a worker counts for its heartbeat: jobs that it finished, and what became of the accounts it
+worked on. What `/metrics` tells besides is in `measures`."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from botrix.worker.measures import Measures
 
 
 @dataclass(slots=True)
@@ -18,7 +21,7 @@ class Stats:
     accounts_created: int = 0
     accounts_failed: int = 0
     accounts_retried: int = 0
-    stale: int = 0
+    measures: Measures = field(default_factory=Measures)
     started: float = field(init=False)
 
     def __post_init__(self) -> None:

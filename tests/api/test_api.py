@@ -78,6 +78,37 @@ async def test_a_key_makes_one_job(system: System) -> None:
     assert (await ask(2))[0] == 422
 
 
+_ASKED: list[dict[str, Any]] = [
+    {"count": 3},
+    {
+        "count": 2,
+        "priority": "low",
+        "template": "a-{random}",
+        "groups": ["staff", "R\u00e9sum\u00e9"],
+    },
+    {"count": 9, "dry_run": True},
+    {"count": 9, "canary": 2, "max_error_rate": 0.5, "max_failures": 0, "on_conflict": "fail"},
+    {"count": 9, "not_before": "2099-01-01T08:00:00.5+02:00"},
+]
+
+
+async def test_a_job_is_answered_as_it_is_shown_then(system: System) -> None:
+    headers = {"Idempotency-Key": "k", "Content-Type": "application/json"}
+    for number, asked in enumerate(_ASKED):
+        headers["Idempotency-Key"] = f"k{number}"
+        answers = []
+        for _ in range(2):  # then it is the earlier one
+            async with system.http.post(
+                "/api/accounts/generate", json=asked, headers=headers
+            ) as answer:
+                assert answer.status == 202
+                assert answer.headers["Content-Type"] == "application/json"
+                answers.append(await answer.text())
+        async with system.http.get(answer.headers["Location"]) as answer:
+            answers.append(await answer.text())
+        assert answers[0] == answers[1] == answers[2]
+
+
 async def test_a_key_is_kept_for_a_day(system: System) -> None:
     once, kept = {"Idempotency-Key": "old"}, {"Idempotency-Key": "new"}
     jobs = [

@@ -69,7 +69,7 @@ def test_what_is_no_sign_in(asked: dict[str, Any]) -> None:
 
 
 _QUERIES: list[tuple[str, str]] = [
-    ("/api/jobs?stauts=failed", "'stauts'; there are: cursor, directory, limit, status"),
+    ("/api/jobs?stauts=failed", "'stauts'; there are: created_after, created_before, cursor, "),
     ("/api/jobs?limit=1&limit=2", "'limit' is given twice"),
     ("/api/jobs?", ""),
     ("/api/jobs?limit=0", "limit"),

@@ -10,9 +10,10 @@ from collections import Counter
 import pytest
 from asyncpg import PostgresError
 
+from botrix.ledger import audit as record
 from botrix.ledger.audit import Verdict, verify
 from botrix.ledger.engine import create_engine
-from botrix.model import Role
+from botrix.roles import Role
 from tests.servers.keys import bearing, make_key, make_tenant
 from tests.servers.system import System
 
@@ -90,3 +91,53 @@ async def test_no_statement_changes_a_line(system: System) -> None:
         with pytest.raises((PostgresError, sqlite3.Error), match="append-only"):
             system.rows(sql)
     assert (await _verified(system, "default")).problem is None
+
+
+async def test_a_search_goes_back_through_all_of_it(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await system.generate(7)
+    await system.post(f"/api/jobs/{first}/cancel", {}, 202)
+    for _ in range(3):
+        await system.generate(5)
+
+    async def found(asked: str) -> list[int]:
+        page = await system.get(f"/api/audit?newest=true&{asked}")
+        assert page["next"] is None
+        return [line["n"] for line in page["items"]]
+
+    assert await found("kind=job&find=CANCEL") == [2]
+    assert await found("find=7%20accounts") == [1]
+    assert await found(f"find={first}") == [2, 1]
+    assert await found("kind=key") == await found("find=100%25") == await found("find=5_acc") == []
+    page = await system.get("/api/audit?newest=true&find=submit&limit=3")
+    assert ([line["n"] for line in page["items"]], page["next"]) == ([5, 4, 3], "3")
+    assert (await system.get("/api/audit?newest=true&find=submit&cursor=3"))["next"] is None
+    async with system.http.get("/api/audit?find=x") as answer:
+        assert (answer.status, "newest=true" in await answer.text()) == (422, True)
+
+    engine = create_engine(system.direct_url)
+    monkeypatch.setattr(record, "_SEARCHED", 2)
+    looked, before = [], 0
+    try:
+        while True:
+            rows, following = await record.newest(
+                engine, "default", before, 9, record.Sought(text="7 accounts")
+            )
+            looked.append(([row["n"] for row in rows], following))
+            if following is None:
+                break
+            before = following
+    finally:
+        await engine.dispose()
+    assert looked == [([], 4), ([], 2), ([1], None)]
+
+
+async def test_the_newest_lines_come_first_where_they_are_asked_for(system: System) -> None:
+    for count in range(1, 6):
+        await system.generate(count)
+    page = await system.get("/api/audit?newest=true&limit=2")
+    assert [line["n"] for line in page["items"]] == [5, 4]
+    rest = await system.get(f"/api/audit?newest=true&limit=4&cursor={page['next']}")
+    assert [line["n"] for line in rest["items"]] == [3, 2, 1]
+    assert rest["next"] is None

@@ -13,7 +13,7 @@ from botrix.api.app import serve
 from botrix.errors import SettingsError
 from botrix.keys import digest_of, new_key, proves, read_key
 from botrix.ledger.migrate import upgrade
-from botrix.model import Role
+from botrix.roles import Role
 from botrix.settings import Settings
 from tests.servers.keys import bearing, make_key, opened
 from tests.servers.system import System, until

@@ -15,6 +15,7 @@ import pytest_asyncio
 from botrix.creators.local import verify
 from tests.api.test_passwords import created, table
 from tests.servers.system import System
+from tests.unit.test_cards import Page
 
 
 @pytest_asyncio.fixture
@@ -88,3 +89,22 @@ async def test_the_command_line_seals_an_export(working: System, tmp_path: Path)
     assert [len(table(pyrage.decrypt(path.read_bytes(), [mine]))) for path in parts] == [2, 1]
     with pytest.raises(pyrage.DecryptError):
         pyrage.decrypt(out.read_bytes(), [other])
+
+
+async def test_the_command_line_writes_cards(working: System, tmp_path: Path) -> None:
+    job, out = await created(working, 12), tmp_path / "seats.html"
+    command = ("export", job, "--out", str(out), "--title", "Lab <3>")
+    code, _, err = await _run(working, *command)
+    assert (code, "title and sign_in are for the format cards" in err) == (1, True)
+    assert not out.exists()
+    more = ("--format", "cards", "--sign-in", "https://lab.example", "--limit", "7")
+    code, said, err = await _run(working, *command, *more)
+    assert (code, said.count("passwords"), err.count("print it")) == (0, 2, 2)
+    pages = [out, tmp_path / "seats-2.html"]
+    assert [_mode(path) for path in pages] == [0o600] * 2
+    found = [Page(path.read_bytes()) for path in pages]
+    assert [page.tags.count("article") for page in found] == [7, 5]
+    assert set(found[0].texts["title"]) == {"Lab <3>"}
+    names = [name for page in found for name in page.texts["username"]]
+    assert names == [row[0] for row in working.rows("SELECT username FROM accounts ORDER BY idx")]
+    assert working.rows("SELECT count(sealed) FROM accounts") == [(0,)]

@@ -16,10 +16,11 @@ import pytest
 import pytest_asyncio
 
 from botrix.creators.local import verify
-from botrix.model import Role
+from botrix.roles import Role
 from tests.servers.keys import bearing, make_key, make_tenant
 from tests.servers.scim import TOKEN, RealScim, SimulatedDirectory
 from tests.servers.system import System, until
+from tests.unit.test_cards import Page
 
 _HEAD = ["username", "email", "given_name", "family_name", "display_name", "password"]
 
@@ -109,6 +110,34 @@ async def test_a_key_is_for_one_request(working: System) -> None:
         assert answer.status == 200
     await working.post(part, {"format": "csv"}, 410, **third)
     await working.post(part, {"format": "csv", "limit": 5}, 422, **third)
+
+
+async def test_cards_leave_once_and_log_in(system: System) -> None:
+    await system.worker()
+    job = await created(system, 11, directory="local")
+    path, kind = f"/api/jobs/{job}/export", {"format": "cards"}
+    for more in ({"recipient": "age1x"}, {"title": "x" * 121}, {"sign_in": 7}):
+        await system.post(path, kind | more, 422)
+    await system.post(path, {"format": "csv", "title": "Lab"}, 422)
+    key = {"Idempotency-Key": "k"}
+    async with system.http.post(path, json=kind | {"title": "Lab"}, headers=key) as answer:
+        assert answer.status == 200
+        page = Page(await answer.read())
+        headers = answer.headers
+    assert headers["Content-Type"] == "text/html; charset=utf-8"
+    assert headers["Content-Disposition"] == f'attachment; filename="{job}.html"'
+    assert headers["Content-Security-Policy"].startswith(page.policy)
+    assert headers["Content-Security-Policy"].endswith("frame-ancestors 'none'; sandbox")
+    assert (headers["X-Content-Type-Options"], headers["Botrix-Left"]) == ("nosniff", "0")
+    directory = system.settings.local_directory_file
+    given = zip(page.texts["username"], page.texts["password"], strict=True)
+    assert sum([verify(directory, *one) for one in given]) == 11
+    assert system.rows("SELECT count(sealed) FROM accounts") == [(0,)]
+    for again in (key, {}):
+        await system.post(path, kind | {"title": "Lab"}, 410, **again)
+    assert system.rows("SELECT detail FROM audit WHERE what = 'job.export'") == [
+        ("11 accounts, 0 left",)
+    ]
 
 
 async def test_reveals_and_exports_never_give_the_same(working: System) -> None:

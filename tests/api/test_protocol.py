@@ -197,6 +197,17 @@ async def test_a_head_must_come_within_ten_seconds(api: System) -> None:
     ]  # fmt: skip
 
 
+async def test_a_connection_is_kept_for_longer_than_clients_keep_it(api: System) -> None:
+    """At 5 s, which is usual, a request that comes just then would be lost."""
+    async with connected(api.settings.port) as line:
+        await line.send(_GET + b"\r\n")
+        await line.answer()
+        with pytest.raises(TimeoutError):
+            await line.closed(within=6)
+        await line.send(_GET + b"\r\n")
+        await line.answer()
+
+
 class _Impatient(Protocol):
     body_within = 0.5
     rest_within = 0.5

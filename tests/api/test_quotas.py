@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest_asyncio
 
-from botrix.model import Role
+from botrix.roles import Role
 from tests.servers.keys import bearing, make_key, make_tenant
 from tests.servers.system import System
 

@@ -34,6 +34,12 @@ _CHECKS = [
     checks.response_headers_conformance,
     checks.response_schema_conformance,
 ]
+_WAITING = {
+    "apply": ("plan", "plan"),
+    "approve": ("create", "canary"),
+    "release": ("create", "failures"),
+}
+"""Jobs named for the verb that lets them go on, which nothing else is asked of."""
 _MODES = {
     GenerationMode.POSITIVE: [],
     GenerationMode.NEGATIVE: [checks.negative_data_rejection],
@@ -48,10 +54,30 @@ async def api(folder: Path) -> AsyncIterator[System]:
         await system.start()
         system.add_directory("sim", fail_first=4)
         await system.worker()
-        for asked in ({"count": 3}, {"count": 1, "directory": "sim"}):
-            await system.final(await system.generate(**asked))
+        roster, kind = b"username,password\nann,s3cret\n=x,y\n", {"Content-Type": "text/csv"}
+        asked = system.http.post("/api/accounts/import", data=roster, headers=kind)
+        async with asked as answer:
+            await system.final((await answer.json())["id"])
+        for one in ({"count": 3}, {"count": 1, "directory": "sim"}):
+            await system.final(await system.generate(**one))
         await system.terminate("worker-1")
         await system.generate()  # stays open
+        async with system.http.put("/api/templates/kept", json={"username": "x"}) as answer:
+            assert answer.status == 200
+        for verb, (stage, waits) in _WAITING.items():
+            job = await system.generate()
+            system.rows(
+                "UPDATE jobs SET id = ?, stage = ?, waits = ?, paused = ?, place = NULL"
+                " WHERE id = ? RETURNING id",
+                verb, stage, waits, True, job,
+            )  # fmt: skip
+        system.rows(
+            "INSERT INTO sessions (id, worker_id, host, pid, version, started_at, wanted)"
+            " VALUES ('s0', 'w', 'h', 1, '0', 0, 'work') RETURNING id"
+        )
+        for _ in range(5):  # the first stays; they get messages
+            await system.post("/api/webhooks", {"url": "https://example.org/hook"}, 201)
+        await system.generate()
         yield system
     finally:
         await system.stop()
@@ -60,23 +86,32 @@ async def api(folder: Path) -> AsyncIterator[System]:
 @pytest.mark.timeout(300)  # of a machine with much else to do
 def test_every_answer_is_as_described(api: System, folder: Path) -> None:
     rng = random.Random(_SEED)
-    ids = [row[0] for row in api.rows("SELECT id FROM jobs ORDER BY created_at")]
+    found_ids = api.rows("SELECT id FROM jobs WHERE NOT paused ORDER BY created_at")
+    ids = [row[0] for row in found_ids]
+    hooks = [row[0] for row in api.rows("SELECT id FROM webhooks ORDER BY created_at")]
+    sent = api.rows("SELECT min(n) FROM deliveries WHERE webhook_id = ?", hooks[0])[0][0]
     answered: Counter[str] = Counter()
     with requests.Session() as session:
         description = session.get(f"{api.url}/openapi.json", timeout=10).json()
         schema = schemathesis.openapi.from_dict(description)
         for found in schema.get_all_operations():
             operation = found.ok()
+            if operation.path.endswith("/events"):  # has no end; see test_events.py
+                continue
             for mode, more in _MODES.items():
                 for case in _drawn(operation, mode):
-                    _name_what_is_there(case, ids, rng)
+                    gone = hooks[1:] if case.method == "DELETE" else hooks[:1]
+                    _name_what_is_there(case, ids, {"webhook_id": rng.choice(gone), "n": sent}, rng)
                     if mode is GenerationMode.POSITIVE:
                         _ask_for_what_can_be_had(case, rng)
                     answer = case.call(base_url=api.url, session=session, timeout=30)
                     case.validate_response(answer, checks=_CHECKS + more)
                     answered[f"{operation.label} {answer.status_code}"] += 1
     assert sum(answered.values()) >= _LEAST
-    unseen = [name for name in _operations(description) if not _well(answered, name)]
+    unseen = [
+        name for name in _operations(description)
+        if not name.endswith("/events") and not _well(answered, name)
+    ]  # fmt: skip
     assert unseen == ["POST /api/sign-in", "POST /api/keys/{key_id}/revoke"]  # there is no key
     assert '"level": "error"' not in (folder / "log").read_text()
 
@@ -101,11 +136,16 @@ def _drawn(operation: Any, mode: GenerationMode) -> list[Any]:
     return cases
 
 
-def _name_what_is_there(case: Any, ids: list[str], rng: random.Random) -> None:
+def _name_what_is_there(
+    case: Any, ids: list[str], more: dict[str, Any], rng: random.Random
+) -> None:
+    """more: other things than jobs and directories, by the name of their parameter."""
     if not case.path_parameters or rng.random() < 0.5:
         return
-    job = rng.choice(ids)
+    verb = case.path.rpartition("/")[2]
+    job = verb if verb in _WAITING else rng.choice(ids)
     known = {"job_id": job, "account_id": f"{job}:{rng.randrange(4)}", "name": "sim"}
+    known |= {"worker_id": "w", "template": "kept", **more}
     for name in case.path_parameters:
         case.path_parameters[name] = known.get(name, job)
 
@@ -116,6 +156,12 @@ def _ask_for_what_can_be_had(case: Any, rng: random.Random) -> None:
         return
     if isinstance(case.body, dict) and "directory" in case.body:
         case.body["directory"] = "sim"
+    if case.path.endswith("/undo") and isinstance(case.body, dict):
+        case.body |= {"count": rng.choice((1, 3)), "max_deletes": 1000}
+    if isinstance(case.body, dict) and "kind" in case.body:
+        case.body = {**case.body, "kind": "simulated", "settings": {}, "secrets": {}, "policy": {}}
+    if isinstance(case.body, dict) and "url" in case.body:
+        case.body = {"url": "https://example.org/other"}
     if case.path.endswith("/import"):
         case.query = {**(case.query or {}), "directory": "sim"}
         case.media_type, case.body = "text/csv", b"username,email\nann,\n=1,x\n"
@@ -127,4 +173,4 @@ def _operations(description: dict[str, Any]) -> list[str]:
 
 
 def _well(answered: Counter[str], operation: str) -> bool:
-    return any(answered[f"{operation} {status}"] for status in (200, 202, 204))
+    return any(answered[f"{operation} {status}"] for status in (200, 201, 202, 204))

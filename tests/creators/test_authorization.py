@@ -279,11 +279,12 @@ GOOD = {"url": "https://x/v2", "token_url": "https://x/t", "client_id": "c", "cl
         ({"username": "ro:ot", "password": 0}, "`username`"),
         ({"password": 0}, "`username`"),
         ({"token": 0, "ca_file": "/no/such/file"}, "cannot be read"),
-        ({"token": 0, "ca_file": "/dev/null"}, "no certificate"),
+        ({"token": 0, "ca_file": "/dev/null"}, "cannot be read"),
+        ({"token": 0, "ca_file": __file__}, "no certificate"),
         ({"token": 0, "ca_file": "/dev/null", "url": "http://localhost"}, "for https"),
         ({**GOOD, "ca_file": "/dev/null", "token_url": "http://localhost/t"}, "for https"),
         ({"token": 0, "client_cert_file": "/dev/null"}, "belong together"),
-        ({"token": 0, "client_cert_file": "/dev/null", "client_key_file": "/dev/null"}, "key"),
+        ({"token": 0, "client_cert_file": __file__, "client_key_file": __file__}, "key"),
     ],
 )
 def test_settings_that_cannot_be_used(config: dict[str, Any], told: str) -> None:

@@ -205,3 +205,12 @@ async def test_what_a_creator_should_answer_is_passed_on() -> None:
 class _Cancelled(Wrong):
     async def find(self, _: Sequence[Any]) -> Any:
         raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("tag", [None, 7, "imported by hand"])
+async def test_of_another_job_is_only_what_says_of_which(tag: Any) -> None:
+    seen = Sighting(Whose.OTHER_JOB, "7", tag=tag, fields={"email": 1, "shoe": "x"}, active=1)  # type: ignore[arg-type,dict-item]
+    (told,) = await HeldCreator(Wrong(says=[seen]), "it").find([wanted("ann")])
+    assert (told.whose, told.fields, told.active) == (Whose.FOREIGN, {}, None)
+    other = Sighting(Whose.OTHER_JOB, "7", tag="botrix:a:1", fields={"email": "x"}, active=True)
+    assert list(await HeldCreator(Wrong(says=[other]), "it").find([wanted("ann")])) == [other]

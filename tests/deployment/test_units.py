@@ -17,7 +17,7 @@ from botrix.settings import _SECRET, _VARIABLES, Settings
 
 _FOLDER = Path(__file__).parents[2] / "deployment"
 _UNITS = ("botrix-worker@.service", "botrix-api.service", "botrix-migrate.service")
-_GIVEN_BY_SYSTEMD = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "JOURNAL_STREAM"}
+_GIVEN = {"NO_COLOR", "NOTIFY_SOCKET", "WATCHDOG_USEC", "JOURNAL_STREAM"}
 
 
 def _analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -73,7 +73,7 @@ def test_the_example_names_every_setting_and_no_other() -> None:
     text = (_FOLDER / "worker.env.example").read_text()
     named = set(re.findall(r"^(?:# )?([A-Z][A-Z_]+)=", text, re.MULTILINE))
     files = {f"{variable}_FILE": variable for variable in _SECRET}
-    known = {variable for variable, _ in _VARIABLES.values()} - _GIVEN_BY_SYSTEMD
+    known = {variable for variable, _ in _VARIABLES.values()} - _GIVEN
     assert {files.get(name, name) for name in named} - {"STAGING_TOKEN"} == known
 
 

@@ -17,8 +17,9 @@ import pytest_asyncio
 
 from botrix.ledger.ledger import Asked, Ledger, Room, Submission
 from botrix.ledger.migrate import upgrade
-from botrix.model import AccountStatus, LeasedAccount, NewJob, Person, PlannedAccount, Result
+from botrix.model import LeasedAccount, NewJob, Person, PlannedAccount, Result
 from botrix.services import open_ledger
+from botrix.states import AccountStatus
 from tests.faults import changes
 from tests.faults.evidence import Evidence, Row
 from tests.faults.history import check

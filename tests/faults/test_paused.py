@@ -228,7 +228,7 @@ async def test_it_is_shown_at_a_terminal(
         )  # fmt: skip
         shown.append((await process.communicate())[0].decode())
     assert shown[0].startswith("idp is working\n")
-    assert json.loads(shown[1])["limit_reason"] == "it was not used yet"
+    assert json.loads(shown[1])["limit_reason"] == "it was not used enough yet to tell"
 
 
 async def test_a_kind_without_requests_may_be_mended_too(system: System) -> None:

@@ -390,8 +390,13 @@ class World:
         parts = []
         redis = self.system.redis
         async for key in redis.scan_iter(count=1000):
-            kind = await redis.type(key)
-            values = await (redis.lrange(key, 0, -1) if kind == "list" else redis.get(key))
+            match await redis.type(key):
+                case "list":
+                    values = await redis.lrange(key, 0, -1)
+                case "stream":
+                    values = await redis.xrange(key)
+                case _:
+                    values = await redis.get(key)
             parts.append(f"{key} {values}")
         return "\n".join(parts)
 

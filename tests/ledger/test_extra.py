@@ -3,40 +3,22 @@ none."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import pytest_asyncio
 from msgspec.structs import replace
 
 from botrix.extra import extra_of, groups_of
-from botrix.ledger.engine import create_engine
-from botrix.ledger.imports import Import, RosterRow
+from botrix.ledger.imports import Import
 from botrix.ledger.ledger import Asked, Ledger, Room
 from botrix.ledger.passwords import Passwords
 from botrix.ledger.queries import Queries
-from botrix.model import AccountStatus, LeasedAccount, NewJob, Person, Source
-from botrix.services import open_ledger
+from botrix.model import LeasedAccount, NewJob, Person, Source
+from botrix.repeats import RosterRow
+from botrix.states import AccountStatus
 from tests.ledger.test_verbs import placed, plan, result
 from tests.servers.keys import CONSOLE
 
 _GROUPS = ("class-7b", 'of "quotes", {braces} and é')
 _ADA = Person("ada", "e@x", "g", "f", "d", _GROUPS, {"title": "Dr", "employee_number": "007"})
 _BOB = Person("bob", "e@x", "g", "f", "d")
-
-
-@pytest_asyncio.fixture
-async def ledger(url: str) -> AsyncIterator[Ledger]:
-    opened = open_ledger(url)
-    await opened.open_session("s1", "w", "host", 1, "0")
-    yield opened
-    await opened.close()
-
-
-@pytest_asyncio.fixture
-async def queries(url: str) -> AsyncIterator[Queries]:
-    opened = Queries(create_engine(url))
-    yield opened
-    await opened.close()
 
 
 async def _claimed(ledger: Ledger, job: str = "j", session: str = "s1") -> list[LeasedAccount]:

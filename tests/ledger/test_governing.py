@@ -11,8 +11,9 @@ from botrix.ledger.engine import create_engine
 from botrix.ledger.governing import Report
 from botrix.ledger.ledger import Asked, Ledger, Room, Submission
 from botrix.ledger.queries import Queries
-from botrix.model import DirectoryStatus, NewJob
+from botrix.model import NewJob
 from botrix.services import open_ledger
+from botrix.states import DirectoryStatus
 from botrix.throttle import Observed
 from tests.ledger.test_verbs import plan
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import pytest_asyncio
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from botrix.errors import LedgerDown
 from botrix.ledger.engine import create_engine
-from botrix.ledger.imports import Import, RosterRow, sweep
+from botrix.ledger.imports import Import, sweep
 from botrix.ledger.queries import Queries
+from botrix.ledger.tables import ROSTER_NAME
 from botrix.model import NewJob, Person, Source
+from botrix.repeats import RosterRow
 
 
 @pytest_asyncio.fixture
@@ -49,6 +54,30 @@ async def test_repeats_are_told_and_indexes_have_no_gap(engine: AsyncEngine) -> 
     assert [(a["idx"], a["username"]) for a in accounts] == [(0, "ann"), (1, "bob"), (2, "eve")]
     job = await queries.job("default", "j")
     assert (job["count"], job["bad_rows"]) == (3, 3)
+
+
+async def test_each_batch_looks_names_up_by_their_index(engine: AsyncEngine) -> None:
+    """By the job's accounts alone it would read all that the roster has so far, each time."""
+    said: list[tuple[str, Any]] = []
+
+    def hear(_db: Any, _cursor: Any, sql: str, values: Any, *_: Any) -> None:
+        if sql.startswith("SELECT lower("):
+            said.append((sql, values))
+
+    sa.event.listen(engine.sync_engine, "before_cursor_execute", hear)
+    work = Import(engine, NewJob("j", 0, Source.IMPORT))
+    await work.begin()
+    for n in range(4):
+        named = rows(*(f"p{n}-{k}" for k in range(500)))
+        await work.add([replace(one, number=n * 500 + one.number) for one in named], [], seal)
+    (sql, values), *_ = reversed(said)
+    explain = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
+    async with engine.connect() as db:
+        if engine.dialect.name != "sqlite":
+            await db.execute(sa.text("ANALYZE accounts"))
+        plan = await db.exec_driver_sql(f"{explain} {sql}", values)
+        told = "\n".join(str(row) for row in plan)
+    assert ROSTER_NAME in told, told
 
 
 async def test_of_one_key_sent_at_once_one_job_comes(engine: AsyncEngine) -> None:

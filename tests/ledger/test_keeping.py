@@ -22,7 +22,7 @@ from botrix.ledger.ledger import Ledger
 from botrix.ledger.migrate import upgrade
 from botrix.ledger.passwords import Passwords
 from botrix.ledger.queries import Queries
-from botrix.ledger.tables import accounts, bad_rows, history, jobs, tenants
+from botrix.ledger.tables import accounts, bad_rows, history, jobs, roster_chunks, tenants
 from botrix.services import open_ledger
 from botrix.worker.keeper import Keeper
 
@@ -66,6 +66,12 @@ class Store:
                 [{"job_id": name, "row": n, "reason": "r"} for n in range(count)],
             )
 
+    async def roster(self, name: str, chunks: int = 5) -> None:
+        """As it came, for a job that there is."""
+        row = {"job_id": name, "sealed": b"sealed"}
+        rows = [row | {"first_row": 2 + 10 * n, "last_row": 11 + 10 * n} for n in range(chunks)]
+        await self.change(sa.insert(roster_chunks).values(rows))
+
     async def tenant(self, name: str, **days: int) -> None:
         async with self.queries.engine.begin() as db:
             await db.execute(sa.insert(tenants).values(id=name, created_at=now(), **days))
@@ -99,6 +105,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches and pages of which a test needs few rows."""
     monkeypatch.setattr(keeping, "BATCH", 3)
     monkeypatch.setattr(keeping, "_PAGE", 2)
+    monkeypatch.setattr(keeping, "CHUNKS", 2)
 
 
 async def _erase(ledger: Keeping, rule: Rule) -> Counter[str]:
@@ -195,6 +202,7 @@ async def test_jobs_go_with_all_that_is_theirs(store: Store) -> None:
     await store.tenant("ever", retention_days=0)
     for n in range(5):
         await store.job(f"old{n}", 7)
+        await store.roster(f"old{n}")
     await store.job("none", 1)
     await store.change(sa.delete(accounts).where(accounts.c.job_id == "none"))
     await store.change(
@@ -205,9 +213,43 @@ async def test_jobs_go_with_all_that_is_theirs(store: Store) -> None:
     await store.job("brief", ago=1.1 * DAY, tenant_id="brief")
     await store.job("ever", tenant_id="ever")
     assert await _purge(store.ledger, Rule(0, 30)) == {"accounts": 38, "jobs": 7}
-    for table, rows in ((jobs, 3), (accounts, 9), (history, 18), (bad_rows, 9)):
+    left = ((jobs, 3), (accounts, 9), (history, 18), (bad_rows, 9), (roster_chunks, 0))
+    for table, rows in left:
         assert await store.count(table) == rows, table.name
     assert await _purge(store.ledger, Rule(0, 0)) == {}
+
+
+@pytest.mark.usefixtures("small")
+async def test_rosters_go_with_the_passwords(store: Store) -> None:
+    """Also where some password is younger, and where no row became an account."""
+    for name in ("old", "reset", "young"):
+        await store.job(name, ago=DAY if name == "young" else _ENDED)
+        await store.roster(name)
+    await store.job("none", 1)
+    await store.roster("none")
+    await store.change(sa.delete(accounts).where(accounts.c.job_id == "none"))
+    none = {"created": 0, "count": 0, "next_index": 0}
+    await store.change(sa.update(jobs).where(jobs.c.id == "none").values(**none))
+    reset = sa.and_(accounts.c.job_id == "reset", accounts.c.idx == 1)
+    await store.change(sa.update(accounts).where(reset).values(updated_at=now()))
+    assert await _erase(store.ledger, Rule(30, 0)) == {"passwords": 5, "jobs": 2, "left": 1}
+    query = sa.select(roster_chunks.c.job_id).distinct()
+    async with store.queries.engine.begin() as db:
+        assert list((await db.execute(query)).scalars()) == ["young"]
+
+
+async def test_a_roster_is_forgotten_from_its_beginning(store: Store) -> None:
+    """So that who reads it sees by the first chunk whether there are all."""
+    await store.job("j")
+    await store.roster("j")
+    (job,) = await store.ledger.outlived_passwords(Rule(30, 0), None, 10)
+    query = sa.select(roster_chunks.c.first_row).order_by(roster_chunks.c.first_row)
+    for left in ([22, 32, 42], [42], []):
+        assert await store.ledger.forget(job, 2) is (left == [])
+        async with store.queries.engine.begin() as db:
+            assert list((await db.execute(query)).scalars()) == left
+    await store.change(sa.update(jobs).values(finished_at=None, status="running", created=0))
+    assert await store.ledger.forget(job, 2) is None
 
 
 @pytest.mark.usefixtures("small")

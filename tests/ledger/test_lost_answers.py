@@ -10,7 +10,8 @@ import pytest_asyncio
 from botrix.errors import LedgerDown, OutcomeUnknown
 from botrix.ledger.ledger import Asked, Room, Submission
 from botrix.ledger.postgres import PostgresLedger
-from botrix.model import AccountStatus, NewJob
+from botrix.model import NewJob
+from botrix.states import AccountStatus
 from tests.ledger.test_verbs import plan, result
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import Proxy

@@ -1,4 +1,4 @@
-"""The migrations make what `tables.py` defines, CHECK constraints and indexes included."""
+"""The migrations make what `tables` defines, CHECK constraints and indexes included."""
 
 from __future__ import annotations
 

@@ -19,20 +19,12 @@ from botrix.ledger.ledger import Ledger, Room
 from botrix.ledger.passwords import Part, Passwords, Row
 from botrix.ledger.queries import Queries
 from botrix.ledger.tables import accounts, audit, jobs
-from botrix.model import AccountStatus, NewJob
-from botrix.services import open_ledger
+from botrix.model import NewJob
+from botrix.states import AccountStatus
 from tests.ledger.test_verbs import placed, plan, result
 from tests.servers.keys import CONSOLE
 
 _COUNT = 60
-
-
-@pytest_asyncio.fixture
-async def ledger(url: str) -> AsyncIterator[Ledger]:
-    opened = open_ledger(url)
-    await opened.open_session("s1", "w", "host", 1, "0")
-    yield opened
-    await opened.close()
 
 
 @pytest_asyncio.fixture

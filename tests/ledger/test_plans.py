@@ -13,6 +13,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from botrix.breaker import Window
 from botrix.ledger import (
@@ -21,14 +22,18 @@ from botrix.ledger import (
     postgres_dispatch,
     postgres_governing,
     postgres_keeping,
+    postgres_looks,
     postgres_reconcile,
+    postgres_removal,
     postgres_sessions,
     postgres_verbs,
     sqlite_claim,
     sqlite_dispatch,
     sqlite_governing,
     sqlite_keeping,
+    sqlite_looks,
     sqlite_reconcile,
+    sqlite_removal,
     sqlite_sessions,
     sqlite_verbs,
 )
@@ -37,7 +42,8 @@ from botrix.ledger.keeping import Rule
 from botrix.ledger.ledger import Asked, Found, Room, Submission
 from botrix.ledger.migrate import upgrade
 from botrix.ledger.postgres import _PLANNER
-from botrix.model import AccountStatus, Lane, NewJob, Person, PlannedAccount, Result, Source
+from botrix.model import Lane, NewJob, Person, PlannedAccount, Result, Source
+from botrix.states import AccountStatus, Prospect
 from botrix.throttle import Observed
 from tests.servers.postgres import PostgresServer
 
@@ -64,6 +70,19 @@ _FILL = (
     "INSERT INTO jobs (id, tenant_id, source, lane, directory, count, place, created_at,"
     " updated_at) SELECT 'a' || n, 'a', 'generate', 'low', 'local', 1, 20000 + n, 0, 0"
     " FROM {series} WHERE n < 10",
+    "INSERT INTO jobs (id, status, source, lane, directory, count, next_index, stage, undoes,"
+    " created_at, updated_at) VALUES ('u', 'running', 'generate', 'normal', 'local', 10, 10,"
+    " 'remove', 'j7', 0, 0)",
+    "INSERT INTO accounts (job_id, idx, row, status, username, email, given_name, family_name,"
+    " display_name, session_id, attempt, updated_at) SELECT 'u', i.n, i.n, 'leased', 'u' || i.n,"
+    " 'e', 'g', 'f', 'd', 's0', 1, 0 FROM {ten}",
+    "INSERT INTO jobs (id, status, source, lane, directory, count, next_index, stage, place,"
+    " created_at, updated_at) VALUES ('p', 'running', 'import', 'normal', 'local', 10, 10, 'plan',"
+    " 40000, 0, 0)",
+    "INSERT INTO accounts (job_id, idx, row, username, email, given_name, family_name,"
+    " display_name, updated_at) SELECT 'p', i.n, i.n, 'u' || i.n, 'e', 'g', 'f', 'd', 0 FROM {ten}",
+    "UPDATE jobs SET status = 'failed', created = 10, failed = 10, count = 20 WHERE id = 'j7'",
+    "UPDATE accounts SET status = 'created', session_id = NULL WHERE job_id = 'j7'",
 )
 
 
@@ -79,6 +98,8 @@ _RAW = [Asked(f"raw{n}", raw=NewJob(f"raw{n}", 1, Source.RAW)) for n in range(20
 _RESULTS = [
     Result(f"j{n}", 0, 1, AccountStatus.CREATED, entry_id="x") for n in range(3009, 6009, 30)
 ]
+_REMOVED = [Result("u", n, 1, AccountStatus.DELETED) for n in range(10)]
+_LOOKED = [Result("p", n, 0, AccountStatus.PLANNED) for n in range(10)]
 _NEW = [Submission(NewJob(f"new{n}", 1), f"key{n}", "print") for n in range(50)]
 _LIMITED = [Submission(NewJob(f"of-a{n}", 1, tenant_id="a"), f"key{n}", "print") for n in range(50)]
 _WAITING = {"a": 40, "default": 32}
@@ -122,11 +143,20 @@ def _every_verb_on_sqlite(db: sqlite3.Connection) -> None:
     done = sqlite_verbs.submit(db, _LIMITED, now)
     assert sum(one.place is not None for one in done) == 30
     assert sqlite_dispatch.several_tenants(db)
+    assert sqlite_dispatch.open_jobs(db, 500) == 500
     waiting = sqlite_dispatch.waiting(db, "", 32, 32)
     assert {tenant: len(placed) for tenant, placed in waiting.items()} == _WAITING
     sqlite_claim.claim(db, "s0", [*_ENTRIES, *_RAW], Room(2000), _plan, now)
     sqlite_claim.held(db, "s0")
+    (place,) = db.execute("SELECT place FROM jobs WHERE id = 'p'").fetchone()
+    walked = sqlite_claim.claim(db, "s0", [Asked("p", place)], Room(500), _plan, now)
+    assert len(walked.accounts) == 10
+    seen = [replace(one, loose=True, look=1, prospect=Prospect.CREATE) for one in _LOOKED]
+    assert sqlite_looks.record_with_looks(db, "s0", seen, now).accepted == 10
     sqlite_verbs.record(db, "s0", _RESULTS, now)
+    assert sqlite_removal.record_with_removals(db, "s0", _REMOVED, now).accepted == 10
+    taken = db.execute("SELECT created, deleted FROM jobs WHERE id = 'j7'").fetchone()
+    assert tuple(taken) == (0, 10)
     sqlite_sessions.renew(db, "s0")
     sqlite_sessions.peers(db)
     sqlite_sessions.lost_sessions(db, now)
@@ -183,6 +213,8 @@ class _Explaining:
     def _note(self, sql: str, step: dict[str, Any]) -> None:
         if step["Node Type"] == "Seq Scan":
             self.scans.append((step["Relation Name"], sql))
+        if step.get("Index Name") == "pk_accounts" and "Index Cond" not in step:
+            self.scans.append(("accounts", sql))  # all of it, in the order of its key
         if "Index Name" in step:
             self.seen.setdefault(sql, set()).add(step["Index Name"])
         for inner in step.get("Plans", ()):
@@ -214,6 +246,35 @@ async def test_plans_on_postgres(postgres_server: PostgresServer, analysed: str)
     assert len(others) > 10
 
 
+_ONE_BIG_JOB = (
+    "INSERT INTO jobs (id, status, source, directory, count, next_index, stage, created_at,"
+    " updated_at) VALUES ('big', 'running', 'import', 'local', 20000, 20000, 'plan', 0, 0)",
+    "INSERT INTO accounts (job_id, idx, row, username, email, given_name, family_name,"
+    " display_name, updated_at) SELECT 'big', n, n, 'u' || n, 'e', 'g', 'f', 'd', 0"
+    " FROM generate_series(0, 19999) n",
+)
+
+
+@pytest.mark.suite("PostgreSQL")
+@pytest.mark.parametrize("analysed", ["while empty", "when filled"])
+async def test_a_look_at_a_few_of_a_big_job_reads_no_others(
+    postgres_server: PostgresServer, analysed: str
+) -> None:
+    """A ledger of one roster alone is told apart by no job's id, so that a range would be read
+    through."""
+    db = await asyncpg.connect(await postgres_server.database(), server_settings=_PLANNER)
+    try:
+        fill = ("VACUUM ANALYZE", *_ONE_BIG_JOB)
+        for statement in fill if analysed == "while empty" else (*_ONE_BIG_JOB, "VACUUM ANALYZE"):
+            await db.execute(statement)
+        explaining = _Explaining(db)
+        await explaining.fetch(postgres_claim.WALK, ["big"], [9000], [0])
+        await explaining.fetch(postgres_looks.LOOKED, ["big"], [9000], [9499], [1], ["create"])
+    finally:
+        await db.close()
+    assert explaining.scans == []
+
+
 _FEW = ("tenants", "throttles")
 _OPEN = {"ix_accounts_open"}
 _INDEXES_BESIDE_KEYS: dict[str, set[str]] = {
@@ -221,6 +282,7 @@ _INDEXES_BESIDE_KEYS: dict[str, set[str]] = {
     postgres_dispatch.PLACE: set(),
     postgres_dispatch.LOCK_JOBS: set(),
     postgres_dispatch.DUE: {"ix_jobs_due"},
+    postgres_dispatch.OPEN_JOBS: {"ix_jobs_open"},
     postgres_dispatch.PASSED_BY: {"ix_jobs_line"},
     postgres_dispatch.WAITING: {"ix_jobs_waiting"},
     postgres_verbs.LOCK_TENANTS: {"pk_tenants"},
@@ -228,8 +290,13 @@ _INDEXES_BESIDE_KEYS: dict[str, set[str]] = {
     postgres_audit.NOTE_ACTS: {"pk_tenants"},
     postgres_reconcile.OLDEST: {"ix_jobs_look"},
     postgres_reconcile.PROVISIONAL: set(),
+    postgres_removal.UNDOES: set(),
+    postgres_removal.LOCK: set(),
+    postgres_removal.REMOVED: set(),
     postgres_claim.LOCK: set(),
     postgres_claim.LEASE: set(),
+    postgres_claim.WALK: set(),
+    postgres_looks.LOOKED: set(),
     postgres_claim.OPEN_ACCOUNTS: _OPEN,
     postgres_claim.MOVE: _OPEN,
     postgres_claim.HELD: {"ix_accounts_session"},
@@ -245,12 +312,20 @@ async def _every_verb_on_postgres(db: Any) -> None:
     done = await postgres_verbs.submit(db, _LIMITED)
     assert sum(one.place is not None for one in done) == 30
     assert await postgres_dispatch.several_tenants(db)
+    assert await postgres_dispatch.open_jobs(db, 500) == 500
     waiting = await postgres_dispatch.waiting(db, "", 32, 32)
     assert {tenant: len(placed) for tenant, placed in waiting.items()} == _WAITING
     await postgres_claim.claim(db, "s0", [*_ENTRIES, *_RAW], Room(2000), _plan)
     await postgres_claim.held(db, "s0")
+    assert len(await db.fetch(postgres_claim.WALK, ["p"], [0], [0])) == 10
+    seen = [replace(one, loose=True, look=1, prospect=Prospect.CREATE) for one in _LOOKED]
+    assert (await postgres_looks.record_with_looks(db, "s0", seen)).accepted == 10
     recorded = await postgres_verbs.record(db, "s0", _RESULTS)
     assert recorded.accepted == len(_RESULTS)
+    recorded = await postgres_removal.record_with_removals(db, "s0", _REMOVED)
+    assert recorded.accepted == 10
+    taken = await db.fetchrow("SELECT created, deleted FROM jobs WHERE id = 'j7'")
+    assert tuple(taken) == (0, 10)
     await postgres_sessions.renew(db, "s0")
     await postgres_sessions.peers(db)
     await postgres_sessions.lost_sessions(db)

@@ -13,12 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from botrix.errors import InvalidInput
 from botrix.ledger.engine import create_engine
-from botrix.ledger.imports import Import, RosterRow
+from botrix.ledger.imports import Import
 from botrix.ledger.ledger import Asked, Ledger, Room, Submission, Submitted, Verdict
 from botrix.ledger.queries import Queries
 from botrix.ledger.quotas import DAY, Quota
 from botrix.ledger.tables import jobs, tenants
 from botrix.model import NewJob, Person, PlannedAccount, Source
+from botrix.repeats import RosterRow
 from botrix.services import open_ledger
 
 

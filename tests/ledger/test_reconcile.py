@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 import sqlalchemy as sa
 
 from botrix.errors import SessionLost
-from botrix.ledger.engine import create_engine, now
+from botrix.ledger.engine import now
 from botrix.ledger.ledger import Asked, Found, Ledger, Room
 from botrix.ledger.queries import Queries
 from botrix.ledger.tables import jobs
-from botrix.model import AccountStatus, JobStatus, NewJob, Person
-from botrix.services import open_ledger
+from botrix.model import NewJob, Person
+from botrix.states import AccountStatus, JobStatus
 from tests.ledger.test_verbs import placed, plan, result
 from tests.servers.keys import CONSOLE
-
-
-@pytest_asyncio.fixture
-async def ledger(url: str) -> AsyncIterator[Ledger]:
-    opened = open_ledger(url)
-    await opened.open_session("s1", "worker-1", "host", 1, "0")
-    yield opened
-    await opened.close()
-
-
-@pytest_asyncio.fixture
-async def queries(url: str) -> AsyncIterator[Queries]:
-    opened = Queries(create_engine(url))
-    yield opened
-    await opened.close()
 
 
 async def _failed_job(ledger: Ledger, count: int = 3, created: int = 1) -> None:

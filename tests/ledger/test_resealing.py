@@ -15,9 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from botrix.ledger import resealing
 from botrix.ledger.engine import create_engine
 from botrix.ledger.resealing import Pass, Resealing
-from botrix.ledger.tables import accounts, directories, jobs
+from botrix.ledger.tables import accounts, directories, jobs, roster_chunks, webhooks
+from botrix.ledger.uploads import chunk_tag
 from botrix.model import tag_of
 from botrix.sealing import Sealer
+from botrix.webhooks import signing
 from tests.servers.postgres import PostgresServer
 
 _OLD, _NEW = b"o" * 32, b"n" * 32
@@ -103,6 +105,49 @@ async def test_secrets_of_directories_are_sealed_anew(engine: AsyncEngine) -> No
     for setting, value in after.items():
         sealed = base64.b64decode(value)
         assert Sealer(_NEW).unseal(sealed, "t", f"directory:d:{setting}") == f"the {setting}"
+
+
+async def test_both_secrets_of_a_webhook_are_sealed_anew(engine: AsyncEngine) -> None:
+    old, ring = Sealer(_OLD), Sealer(_NEW, _OLD)
+    sealed = [signing.seal(old, "t", "w", secret) for secret in ("whsec_new", "whsec_old")]
+    row = {"id": "w", "tenant_id": "t", "url": "u", "secret": " ".join(sealed), "created_at": 0}
+    current = signing.seal(ring, "t", "v", "whsec_v")
+    async with engine.begin() as db:
+        await db.execute(sa.insert(webhooks).values(**row))
+        await db.execute(sa.insert(webhooks).values(**row | {"id": "v", "secret": current}))
+    assert await _pass(engine, ring, look_only=True) == Pass(old=2)
+    assert await _pass(engine, ring) == Pass(old=2, resealed=2)
+    assert await _pass(engine, ring) == Pass()
+    async with engine.begin() as db:
+        query = sa.select(webhooks.c.secret).order_by(webhooks.c.id.desc())
+        after, untouched = (await db.execute(query)).scalars()
+    opened = signing.unseal(Sealer(_NEW), "t", "w", after.split())
+    assert (opened, untouched) == (["whsec_new", "whsec_old"], current)
+
+
+async def test_rosters_are_sealed_anew(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resealing, "CHUNKS", 3)
+    old, ring = Sealer(_OLD), Sealer(_NEW, _OLD)
+    await _fill(engine, ring, ["a", "b"], 1)
+    rows = [
+        {"job_id": name, "first_row": n, "last_row": n, "tenant_id": "t",
+         "sealed": sealer.seal_bytes(b"\xff%d" % n, "t", chunk_tag(name, n))}
+        for name, sealer in (("a", old), ("b", ring))
+        for n in range(7)
+    ]  # fmt: skip
+    async with engine.begin() as db:
+        await db.execute(sa.insert(roster_chunks), rows)
+    assert await Resealing(engine, ring).planned() == 16
+    assert await _pass(engine, ring, look_only=True) == Pass(seen=16, old=7)
+    assert await _pass(engine, ring) == Pass(seen=16, old=7, resealed=7)
+    assert await _pass(engine, ring) == Pass(seen=16)
+    async with engine.begin() as db:
+        kept = (await db.execute(sa.select(roster_chunks))).all()
+    for row in kept:
+        tag = chunk_tag(row.job_id, row.first_row)
+        assert Sealer(_NEW).unseal_bytes(row.sealed, "t", tag) == b"\xff%d" % row.first_row
 
 
 async def test_what_no_key_opens_is_counted_and_stays(engine: AsyncEngine) -> None:

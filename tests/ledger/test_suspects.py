@@ -11,8 +11,9 @@ from botrix.errors import SessionLost
 from botrix.ledger.engine import create_engine
 from botrix.ledger.ledger import Asked, Ledger, Room, Submission
 from botrix.ledger.queries import Queries
-from botrix.model import AccountStatus, JobStatus, NewJob
+from botrix.model import NewJob
 from botrix.services import open_ledger
+from botrix.states import AccountStatus, JobStatus
 from tests.ledger.test_verbs import plan, result
 from tests.servers.keys import CONSOLE
 

@@ -128,7 +128,7 @@ async def test_a_final_status_is_kept_unless_forced(line: Line) -> None:
         ("running", False, "completed"),
         ("running", True, "running"),
     ):
-        await line.publish([Update("j", status, None, "{}", forced)])
+        await line.publish([Update("default", "j", status, None, "{}", forced)])
         assert await line.status("j") == kept
 
 

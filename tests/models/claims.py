@@ -6,7 +6,8 @@ from collections import Counter, deque
 from collections.abc import Sequence
 
 from botrix.ledger.ledger import Asked, Claim, Room, Verdict
-from botrix.model import SLICE, JobStatus, LeasedAccount, Source
+from botrix.model import SLICE, LeasedAccount, Source
+from botrix.states import JobStatus
 from tests.models.expected import Account, Expected, Job
 from tests.models.stores import DIRECTORIES
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from botrix.model import FINAL_ACCOUNT, JobStatus
+from botrix.states import FINAL_ACCOUNT, JobStatus
 from tests.models.expected import WAITING, Account, Expected, Job
 from tests.models.stores import Row, Rows
 

@@ -10,17 +10,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from botrix.model import (
+from botrix.model import SUSPECT, JobState, NewJob, Person
+from botrix.states import (
     ACCOUNT_TRANSITIONS,
     FINAL_ACCOUNT,
     FINAL_JOB,
     JOB_TRANSITIONS,
-    SUSPECT,
     AccountStatus,
-    JobState,
     JobStatus,
-    NewJob,
-    Person,
 )
 
 WAITING = (AccountStatus.PLANNED, AccountStatus.UNSURE)

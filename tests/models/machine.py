@@ -25,7 +25,8 @@ from botrix.ledger.ledger import Found, Placed, Provisional, Submission
 from botrix.line import keys
 from botrix.line.entries import encode
 from botrix.line.line import Placing
-from botrix.model import JobStatus, Lane, NewJob, PlannedAccount
+from botrix.model import Lane, NewJob, PlannedAccount
+from botrix.states import JobStatus
 from botrix.worker.dispatcher import Dispatcher
 from tests.models import watched_line
 from tests.models.compare import compare

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from msgspec import structs
+
 from botrix.errors import OutcomeUnknown, SessionLost
 from botrix.ledger.ledger import (
     Asked,
@@ -23,16 +25,8 @@ from botrix.ledger.ledger import (
     Submission,
     Submitted,
 )
-from botrix.model import (
-    POISON,
-    AccountStatus,
-    JobState,
-    JobStatus,
-    LeasedAccount,
-    NewJob,
-    Person,
-    Result,
-)
+from botrix.model import POISON, JobState, LeasedAccount, NewJob, Person, Result
+from botrix.states import FINAL_JOB, AccountStatus, Duty, JobStatus
 from tests.models import claims
 from tests.models.expected import WAITING, Account, Expected, Job, Session
 from tests.models.stores import Store
@@ -66,14 +60,21 @@ class WatchedLedger:
         return answers
 
     async def open_session(
-        self, session: str, worker_id: str, host: str, pid: int, version: str
+        self,
+        session: str,
+        worker_id: str,
+        host: str,
+        pid: int,
+        version: str,
+        wanted: Duty = Duty.WORK,
     ) -> None:
-        await self.real.open_session(session, worker_id, host, pid, version)
+        await self.real.open_session(session, worker_id, host, pid, version, wanted)
         self.expected.sessions[session] = Session()
 
-    async def renew(self, session: str) -> None:
-        await self._allowed(session, self.real.renew(session))
+    async def renew(self, session: str) -> Duty | None:
+        wanted = await self._allowed(session, self.real.renew(session))
         self.expected.sessions[session].beat += 1
+        return wanted
 
     async def end_session(self, session: str) -> None:
         await self.real.end_session(session)
@@ -256,7 +257,8 @@ class WatchedLedger:
         moved = {job.new.id: job for job in jobs}
         for job in moved.values():
             job.settle(self.expected.now)
-        told = {state.id: state for state in states}
+        assert all(one.lasted is None or one.status in FINAL_JOB for one in states)
+        told = {state.id: structs.replace(state, lasted=None) for state in states}
         assert len(told) == len(states), f"told twice: {states}"
         assert told == {name: job.state() for name, job in moved.items()}
 

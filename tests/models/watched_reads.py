@@ -16,7 +16,8 @@ from botrix.ledger.ledger import (
     Provisional,
     Recorded,
 )
-from botrix.model import AccountStatus, JobStatus, Lane, LeasedAccount
+from botrix.model import Lane, LeasedAccount
+from botrix.states import AccountStatus, JobStatus
 from tests.models.expected import Account, Job
 from tests.models.watched_ledger import WatchedLedger
 from tests.servers.keys import CONSOLE

@@ -11,7 +11,8 @@ from hypothesis.stateful import precondition, rule
 
 from botrix.errors import SessionLost
 from botrix.ledger.ledger import Found
-from botrix.model import JobStatus, Lane, LeasedAccount, Outcome, OutcomeKind
+from botrix.model import Lane, LeasedAccount, Outcome, OutcomeKind
+from botrix.states import JobStatus
 from botrix.worker.pump import PUMPS
 from tests.models.machine import PICK, Machine
 from tests.models.worker import Worker, result
@@ -25,9 +26,11 @@ _LIMIT = st.sampled_from((1, 2, 500))
 _OFF = st.lists(st.sampled_from((0, 0, -1, 1)), min_size=3, max_size=3)
 """By how much a place is seen wrongly."""
 _OFTEN = (OutcomeKind.CREATED, OutcomeKind.RETRY, OutcomeKind.UNKNOWN, OutcomeKind.REJECTED)
+_ELSEWHERE = (OutcomeKind.LOOKED, OutcomeKind.DELETED)
+"""What comes of no account that is to be created."""
 _OUTCOME = st.builds(
     Outcome,
-    kind=st.sampled_from((*_OFTEN, *OutcomeKind)),
+    kind=st.sampled_from((*_OFTEN, *(kind for kind in OutcomeKind if kind not in _ELSEWHERE))),
     reason=st.just("r"),
     retry_after=st.sampled_from((None, 30.0, 300.0)),
     counted=st.booleans(),

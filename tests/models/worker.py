@@ -42,6 +42,7 @@ class Hands:
         self.total = 1
         self.share = self.tenant_share = 1
         self.several_tenants = True
+        self.quiet = False
 
     async def has_room(self) -> None:
         """Whether there is any is drawn."""

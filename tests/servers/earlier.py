@@ -10,12 +10,27 @@ import sys
 import tarfile
 from asyncio import create_subprocess_exec
 from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
 
 from tests.servers.system import System, until
 
 _ROOT = Path(__file__).parents[2]
 _VERSIONS = "botrix/ledger/migrations/versions"
+
+
+DATABASES = [
+    pytest.param("sqlite", marks=pytest.mark.suite("SQLite")),
+    pytest.param("postgres", marks=pytest.mark.suite("PostgreSQL")),
+]
+PATIENT = {"BOTRIX_LEASE": "10", "BOTRIX_BEAT": "1", "BOTRIX_BACKOFF_BASE": "0.05",
+            "BOTRIX_CAPACITY": "200"}  # fmt: skip
+"""No session may be lost for the slowness of a machine; and nobody may hold all the work."""
 
 
 class EarlierSystem(System):
@@ -69,9 +84,26 @@ class EarlierSystem(System):
         return await create_subprocess_exec(sys.executable, *command, cwd=self.program, env=env)
 
 
+@asynccontextmanager
+async def as_before(
+    migration: str, folder: Path, environ: Mapping[str, str], ledger_url: str | None
+) -> AsyncIterator[EarlierSystem]:
+    """The program as it was before this migration (the name of its file), at work."""
+    commit = commit_before(migration)
+    if commit is None:
+        pytest.skip("no history of the program here: old and new workers side by side NOT CHECKED")
+    export(commit, folder / "earlier")
+    made = EarlierSystem(folder / "data", environ, ledger_url=ledger_url)
+    made.program = folder / "earlier"
+    try:
+        await made.start()
+        yield made
+    finally:
+        await made.stop()
+
+
 def commit_before(migration: str) -> str | None:
-    """The last commit without this migration (the name of its file); None where there is no
-    history, or not enough of it."""
+    """The last commit without it; None where there is no history, or not enough of it."""
     added = _git("log", "--diff-filter=A", "--format=%H", "-1", "--", f"{_VERSIONS}/{migration}")
     return _git("rev-parse", "--verify", "--quiet", f"{added}^") if added else None
 
@@ -93,3 +125,17 @@ def _git(*command: str) -> str | None:
     except FileNotFoundError:
         return None
     return done.stdout.strip() or None
+
+
+def at_work(first_since: str) -> Any:
+    """A fixture: the program as it was before that migration, on each database."""
+
+    @pytest_asyncio.fixture(params=DATABASES)
+    async def earlier(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[EarlierSystem]:
+        url = None
+        if request.param == "postgres":
+            url = await request.getfixturevalue("postgres_server").empty_database()
+        async with as_before(first_since, folder, PATIENT, url) as made:
+            yield made
+
+    return earlier

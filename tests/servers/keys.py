@@ -11,7 +11,7 @@ from botrix.audit import Actor
 from botrix.keys import new_key
 from botrix.ledger.engine import create_engine
 from botrix.ledger.keys import Keys
-from botrix.model import Role
+from botrix.roles import Role
 from tests.servers.system import System
 
 CONSOLE = Actor("test", "here")

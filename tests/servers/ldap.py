@@ -120,6 +120,10 @@ class Slapd:
         )
         return code
 
+    async def modify(self, ldif: str) -> None:
+        """By a change as LDIF has it."""
+        await _run("ldapmodify", *_access(self.url, ADMIN), said=ldif)
+
     async def signs_in(self, dn: str, password: str) -> bool:
         """Whether who is there under this DN can bind with the password."""
         path = self._folder / "password"

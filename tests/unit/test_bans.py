@@ -30,6 +30,8 @@ _DICE = {
     "botrix/identity.py": "names of people, from a seed",
     "botrix/line/connection.py": "which node is asked first",
     "botrix/retry.py": "jitter",
+    "botrix/webhooks/schedule.py": "jitter",
+    "botrix/worker/courier.py": "jitter",
     "botrix/worker/desk.py": "jitter",
     "botrix/worker/parts.py": "jitter",
     "botrix/worker/session.py": "jitter",

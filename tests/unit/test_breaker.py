@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from botrix.breaker import Mood, Window, judge, probed
-from botrix.model import DirectoryStatus
+from botrix.states import DirectoryStatus
 
 WORKING, PAUSED, TRYING, GIVEN_UP = DirectoryStatus
 DAY = 86_400.0

@@ -11,13 +11,15 @@ from msgspec.structs import replace
 
 from botrix.creators.creator import Sighting, Wanted, Whose
 from botrix.creators.gate import Gate
-from botrix.model import AccountStatus, LeasedAccount, Outcome, OutcomeKind, Person, Result
+from botrix.model import LeasedAccount, Outcome, OutcomeKind, Person, Result
 from botrix.retry import Backoff
 from botrix.sealing import Sealer
 from botrix.services import Directories
+from botrix.states import AccountStatus
 from botrix.worker.attempt import attempt
 from botrix.worker.desk import Desk
 from botrix.worker.recorder import Recorder
+from tests.unit.kin import all_of_them as known
 
 _ACCOUNT = LeasedAccount("default", "d", "job", 0, 1, Person("n0", "e", "g", "f", "d"), b"",
                          template="")  # fmt: skip
@@ -58,7 +60,7 @@ async def _worked(directory: _Directory, account: LeasedAccount) -> tuple[Result
 
     sealer = Sealer(b"k" * 32)
     account = replace(account, sealed=sealer.seal("Pass-w0rd!", "default", account.tag))
-    desk = Desk(cast(Directories, None), sealer, Backoff(), 10, rename, random.Random(1))
+    desk = Desk(cast(Directories, None), sealer, Backoff(), 10, rename, known, random.Random(1))
     recorder = _Recorder()
     desk.recorder = cast(Recorder, recorder)
     await desk._work(cast(Any, directory), [account], Gate())

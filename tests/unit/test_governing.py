@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from botrix.breaker import Mood, Window
 from botrix.ledger.governing import PRESENT, Governed, Report, Standing, User, govern, probed, used
-from botrix.model import DirectoryStatus
+from botrix.states import DirectoryStatus
 from botrix.throttle import Level, Observed
 
 NOW = 1000.0

@@ -15,9 +15,10 @@ from botrix.creators.creator import Creator, Member, Sighting, Wanted, Whose
 from botrix.identity import Planner
 from botrix.ledger.ledger import Found, Late, Ledger, Recorded
 from botrix.line.line import Line
-from botrix.model import AccountStatus, LeasedAccount, Outcome, OutcomeKind, Person, Result
+from botrix.model import LeasedAccount, Outcome, OutcomeKind, Person, Result
 from botrix.retry import Backoff, decide
 from botrix.services import Directories
+from botrix.states import AccountStatus
 from botrix.worker.attempt import attempt
 from botrix.worker.reconciler import Reconciler
 from botrix.worker.session import Session

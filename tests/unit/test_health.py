@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from botrix.cli import main
-from botrix.worker.heartbeat import leave_word
+from botrix.worker.word import leave_word
 
 
 def _check(file: Path, *options: str) -> tuple[int, str]:

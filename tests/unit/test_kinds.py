@@ -11,10 +11,22 @@ from typing import Any
 import pytest
 
 from botrix import creators
-from botrix.creators import OWN, brought, check_policy, check_secrets, kinds, load, open_creator
+from botrix.creators import (
+    OWN,
+    brought,
+    check_policy,
+    check_secrets,
+    described,
+    kinds,
+    load,
+    open_creator,
+    settings_of,
+)
 from botrix.creators.creator import Secret
+from botrix.creators.declared import Setting
 from botrix.creators.gate import Gate
-from botrix.creators.limits import MOST, Limits, read_limits
+from botrix.creators.limits import MOST, Limits, OnUndo, read_limits, read_on_undo
+from botrix.entering import Asked, check_remote
 from botrix.errors import DirectoryError
 from botrix.passwords import read_policy
 
@@ -60,6 +72,31 @@ def test_a_kind_of_another_package(
     assert load("acme").SEALED == ("token",)
 
 
+def test_a_kind_of_another_package_may_tell_its_settings(
+    plugins: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = Setting("token", "The operator's.", secret=True)
+    _module("elsewhere", monkeypatch, **{**_WHOLE, "SETTINGS": (token,), "GATED": True})
+    _module("silent", monkeypatch, **_WHOLE)
+    plugins |= {"acme": "elsewhere", "mute": "silent", "gone": "not_there"}
+    told = [one.name for one in settings_of("acme") or ()]
+    assert told == ["token", "concurrency", "rate", "on_undo"]
+    assert settings_of("mute") is None
+    found = {one.kind: (one.problem[:8], settings) for one, settings in described()}
+    assert set(found) == {*OWN, "acme", "mute", "gone"}
+    assert found["mute"] == ("", None)
+    assert found["gone"] == ("the kind", None)
+
+
+async def test_one_that_does_not_is_entered_at_the_terminal_alone(
+    plugins: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _module("silent", monkeypatch, **_WHOLE)
+    plugins["mute"] = "silent"
+    with pytest.raises(DirectoryError, match="at the terminal alone"):
+        await check_remote(Asked("mute", {}), True)
+
+
 def test_none_takes_the_name_of_one_of_ours(
     plugins: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +123,13 @@ def test_a_kind_that_there_is_not(plugins: dict[str, str]) -> None:
         ("raise ValueError", "broken_kind", "here: ValueError"),
         ("this is no Python", "broken_kind", "invalid syntax"),
         ("SEALED = ()", "broken_kind", "it has no DEMANDS_A_CHANGE"),
+        ("SETTINGS, SEALED = ['url'], ()", "broken_kind", "it has no SETTINGS, or one of no use"),
+        (
+            "from botrix.creators.declared import Setting\nSEALED = ()\n"
+            "SETTINGS = (Setting('token', 'x.', secret=True),)",
+            "broken_kind",
+            "it has no SETTINGS, or one of no use",
+        ),
     ],
 )
 async def test_a_kind_that_cannot_be_used_says_why_in_a_line(
@@ -135,6 +179,22 @@ async def test_a_sealed_setting_that_is_none_is_refused_and_not_shown() -> None:
 )
 def test_limits(config: dict[str, Any], limits: Limits) -> None:
     assert read_limits(config) == limits
+
+
+def test_what_an_undo_does() -> None:
+    assert read_on_undo({}) is OnUndo.DELETE
+    assert read_on_undo({"on_undo": "disable"}) is OnUndo.DISABLE
+    for other in ("burn", "", None, True, ["delete"], {}):
+        with pytest.raises(DirectoryError, match="`on_undo` must be delete or disable"):
+            read_on_undo({"on_undo": other})
+
+
+async def test_every_kind_has_that_setting(tmp_path: Path) -> None:
+    path = str(tmp_path / "d")
+    for kind, more in (("local", {"path": path}), ("simulated", {})):
+        await (await open_creator(kind, {**more, "on_undo": "disable"})).close()
+        with pytest.raises(DirectoryError, match="`on_undo`"):
+            await open_creator(kind, {**more, "on_undo": "burn"})
 
 
 @pytest.mark.parametrize("most", [0, -1, 257, 10**30, 1.5, "8", True, None, [8]])

@@ -10,13 +10,16 @@ import socket
 import struct
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from botrix import journal
-from botrix.log import Journal, JsonLines
+from botrix.errors import SettingsError
+from botrix.log import Journal, JsonLines, TextLines, _formatter
 from botrix.settings import Settings
+from botrix.traceparent import current
 
 HOSTILE = (
     'a"\\\r\nERROR forged \x1b[2J\x1b]0;title\x07 \x00\x08\x7f\x85\x9b31m'
@@ -152,3 +155,66 @@ def test_an_error_tells_where_it_came_from() -> None:
     ]
     assert said[0].startswith("test_log.py:")
     assert "s3cret" not in line
+
+
+_TRACED = f"00-{'ab' * 16}-{'cd' * 8}-01"
+_SETTINGS = Settings.read({})
+
+
+def test_the_trace_of_what_is_done_is_told_in_both_forms() -> None:
+    record = _record("made", job="j1")
+    before = current.set(_TRACED)
+    try:
+        said = json.loads(JsonLines("worker-1").format(record))
+        text = TextLines("worker-1").format(record)
+    finally:
+        current.reset(before)
+    assert (said["process"], said["trace_id"]) == ("worker-1", "ab" * 16)
+    assert text.endswith(f"  job=j1  trace_id={'ab' * 16}")
+    assert "trace_id" not in JsonLines().format(record)
+
+
+def test_text_is_aligned_and_folds_at_the_width_of_the_terminal() -> None:
+    record = _record("the line does not answer; " * 6, part="pump-1")
+    lines = TextLines("worker-1", 80).format(record).splitlines()
+    assert len(lines) > 2
+    assert max(map(len, lines)) <= 80
+    assert lines[0][20:].startswith("warning: the line")
+    assert {line[:20].strip() for line in lines[1:]} == {""}
+    assert {line[20] != " " for line in lines} == {True}
+
+
+def test_text_in_a_file_is_one_line_whatever_is_said() -> None:
+    record = _record("worker %s", worker=HOSTILE, job="two words")
+    record.args = (HOSTILE,)
+    line = TextLines("api").format(record)
+    assert line.isprintable()
+    assert 'job="two words"' in line
+
+
+@pytest.mark.parametrize("width", [0, 80])
+def test_no_text_from_outside_paints_a_terminal(width: int) -> None:
+    shown = TextLines("api", width, coloured=True).format(_record(HOSTILE, job=HOSTILE))
+    for ours in ("\x1b[2m", "\x1b[0m", "\x1b[33m"):
+        shown = shown.replace(ours, "")
+    assert shown.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "watched", "form"),
+    [
+        ("", True, TextLines), ("", False, JsonLines), ("json", True, JsonLines),
+        ("text", False, TextLines),
+    ],
+)  # fmt: skip
+def test_the_form_suits_who_reads(
+    monkeypatch: pytest.MonkeyPatch, chosen: str, watched: bool, form: type[logging.Formatter]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: watched, raising=False)
+    found = _formatter(replace(_SETTINGS, log_format=chosen), "api")
+    assert type(found) is form
+
+
+def test_a_form_that_there_is_not_is_one_line() -> None:
+    with pytest.raises(SettingsError, match=r"^LOG_FORMAT='xml' cannot be used; give json or text"):
+        Settings.read({"LOG_FORMAT": "xml"})

@@ -63,6 +63,7 @@ class _Line:
 
 class _Desk:
     several_tenants = False
+    quiet = False
 
     def __init__(self) -> None:
         self.held: dict[tuple[str, str], int] = {}

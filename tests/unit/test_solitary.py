@@ -10,13 +10,15 @@ from msgspec.structs import replace
 
 from botrix.creators.gate import Gate
 from botrix.ledger.ledger import Ledger
-from botrix.model import AccountStatus, LeasedAccount, Person, Result
+from botrix.model import LeasedAccount, Person, Result
 from botrix.retry import Backoff
 from botrix.sealing import Sealer
 from botrix.services import Directories
+from botrix.states import AccountStatus
 from botrix.worker.desk import Desk
 from botrix.worker.recorder import Recorder
 from botrix.worker.solitary import Solitary
+from tests.unit.kin import all_of_them as known
 
 _PERSON = Person("n", "e", "g", "f", "d")
 SUSPECT = LeasedAccount("default", "d", "job", 0, 3, _PERSON, b"")
@@ -51,7 +53,7 @@ def made_desk() -> Desk:
         return account
 
     directories = cast(Directories, _Directories())
-    return Desk(directories, Sealer(b"k" * 32), Backoff(), 10, rename, random.Random(1))
+    return Desk(directories, Sealer(b"k" * 32), Backoff(), 10, rename, known, random.Random(1))
 
 
 class _Recorder:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from botrix.model import ACCOUNT_TRANSITIONS, FINAL_JOB, JOB_TRANSITIONS
+from botrix.states import ACCOUNT_TRANSITIONS, FINAL_JOB, JOB_TRANSITIONS
 
 _PAGE = Path(__file__).parents[2] / "ARCHITECTURE.md"
 
@@ -30,5 +30,5 @@ def test_the_drawing_is_the_table(heading: str, table: dict[str, frozenset[str]]
     assert _drawn(heading) == {state: n for state, n in coded.items() if n}
 
 
-def test_a_final_job_is_left_only_by_a_retry() -> None:
-    assert {state for state in FINAL_JOB if JOB_TRANSITIONS[state]} == {"failed"}
+def test_a_final_job_is_left_only_by_a_retry_or_to_make_accounts_anew() -> None:
+    assert {state for state in FINAL_JOB if JOB_TRANSITIONS[state]} == {"failed", "completed"}

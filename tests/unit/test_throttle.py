@@ -97,7 +97,9 @@ def test_when_there_is_enough_to_decide_on() -> None:
     assert not is_enough(Level(), Observed(1, 0.1), 1.0)
     assert is_enough(Level(), Observed(1, 0.1), 5.0)
     assert is_enough(Level(), Observed(busy=1), 0.5)
-    assert not is_enough(Level(), Observed(busy=1), 0.1)
+    assert not is_enough(Level(doubling=False), Observed(busy=1), 0.4)
+    assert not is_enough(Level(doubling=False), Observed(100, 0.1), 0.4)
+    assert is_enough(Level(), Observed(100, 0.1), 0.1)  # it is found soon
     assert not is_enough(Level(), Observed(9, 9.0), 2.0)  # most of it began before the last one
     assert is_stale(60.0)
     assert not is_stale(5.0)

@@ -11,12 +11,14 @@ from msgspec.structs import replace
 
 from botrix.creators.creator import Sighting, Wanted, Whose
 from botrix.creators.gate import Gate
-from botrix.model import AccountStatus, LeasedAccount, Outcome, OutcomeKind, Person, Result
+from botrix.model import LeasedAccount, Outcome, OutcomeKind, Person, Result
 from botrix.retry import Backoff
 from botrix.sealing import Sealer
 from botrix.services import Directories
+from botrix.states import AccountStatus
 from botrix.worker.desk import Desk
 from botrix.worker.recorder import Recorder
+from tests.unit.kin import all_of_them as known
 
 _OURS, _OTHERS = Sealer(b"k" * 32), Sealer(b"x" * 32)
 
@@ -50,7 +52,7 @@ async def _worked(batch: list[LeasedAccount]) -> tuple[list[Result], list[str]]:
     async def rename(_: LeasedAccount) -> LeasedAccount:
         raise AssertionError("no name was taken")
 
-    desk = Desk(cast(Directories, None), _OURS, Backoff(), 10, rename, random.Random(1))
+    desk = Desk(cast(Directories, None), _OURS, Backoff(), 10, rename, known, random.Random(1))
     recorder, directory = _Recorder(), _Directory()
     desk.recorder = cast(Recorder, recorder)
     await desk._work(cast(Any, directory), batch, Gate())

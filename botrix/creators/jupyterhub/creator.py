@@ -23,18 +23,30 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 
-from botrix.creators.creator import Check, Deviation, Member, Sighting, Wanted, Whose
+from botrix.creators.creator import (
+    Check,
+    Deviation,
+    Entries,
+    Entry,
+    Member,
+    Sighting,
+    Wanted,
+    Whose,
+)
+from botrix.creators.declared import sealed
 from botrix.creators.gate import Gate
 from botrix.creators.jupyterhub import settings
 from botrix.creators.jupyterhub import state as hub
+from botrix.creators.jupyterhub.declared import SETTINGS
 from botrix.creators.web.answer import CREDENTIALS, Answer, changed, not_done
 from botrix.creators.web.http import Http
 from botrix.model import Outcome, OutcomeKind
 
-SEALED = ("token",)
+SEALED = sealed(SETTINGS)
 DEMANDS_A_CHANGE = False
 GATED = True
 _SCOPES = "admin:users, groups and read:hub"
+_PAGE = 50
 _GUIDE = "see deployment/jupyterhub/README.md"
 _NO_ENTRY = Outcome(OutcomeKind.REJECTED, reason="no such entry")
 
@@ -80,6 +92,20 @@ class HubCreator:
 
     async def find(self, wanted: Sequence[Wanted]) -> Sequence[Sighting]:
         return await asyncio.gather(*(self._find_one(one) for one in wanted))
+
+    async def ours(self, after: str | None) -> Entries:
+        """A list shows no auth_state, so each user of a page is asked for."""
+        first = int(after or 0)
+        answer = await self._http.ask("GET", f"/users?offset={first}&limit={_PAGE}")
+        listed = answer.read()
+        if answer.status != 200 or not isinstance(listed, list):
+            return Entries(problem=f"the users could not be listed: {answer.shown()}")
+        names = [str(user.get("name", "")) for user in listed if isinstance(user, dict)]
+        found = await asyncio.gather(*(self._entry(name) for name in names))
+        if failed := next((one for one in found if isinstance(one, Answer)), None):
+            return Entries(problem=f"a user could not be read: {failed.shown()}")
+        ours = [one for one in found if isinstance(one, Entry) and one.is_of_botrix]
+        return Entries(ours, str(first + len(listed)) if listed else None)
 
     async def create(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]:
         """One request for all users under their first names, then one for each."""
@@ -141,6 +167,15 @@ class HubCreator:
         if _absent(answer):
             return Sighting(Whose.NOBODY)
         return hub.judge(one, answer.resource()) if answer.status == 200 else _unsure(answer)
+
+    async def _entry(self, name: str) -> Entry | Answer | None:
+        """None where it has gone meanwhile."""
+        if hub.cannot_be(name):
+            return None
+        answer = await self._http.ask("GET", _user(name))
+        if answer.status == 200 and not answer.problem:
+            return hub.entry_of(answer.resource())
+        return None if _absent(answer) else answer
 
     async def _refused(self, one: Wanted) -> Outcome | None:
         """Before anything is sent."""

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from botrix.creators.creator import Sighting, Wanted, Whose
+from botrix.creators.creator import Entry, Sighting, Wanted, Whose
 
 _OURS = "botrix"
 _N, _R, _P = 1 << 14, 8, 5  # OWASP, Password Storage: scrypt with 16 MiB
@@ -71,16 +71,29 @@ def kept(user: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def judge(one: Wanted, user: Mapping[str, Any]) -> Sighting:
     """Whose the user is that bears this name."""
-    entry, tag = entry_id(user), _ours(kept(user)).get("tag")
+    entry = entry_of(user)
     if entry is None:
         return Sighting(Whose.UNSURE, detail="the hub shows a user without a name")
-    if tag == one.tag:
-        return Sighting(Whose.OURS, entry)
-    if isinstance(tag, str) and tag.startswith("botrix:"):
-        return Sighting(Whose.OTHER_JOB, entry)
-    if tag is None and one.unguessable:  # a sign-in by other means empties the auth_state
-        return Sighting(Whose.OURS, entry)
-    return Sighting(Whose.FOREIGN, entry)
+    if entry.tag == one.tag:
+        return entry.seen(Whose.OURS)
+    if entry.is_of_botrix:
+        return entry.seen(Whose.OTHER_JOB)
+    if entry.tag is None and one.unguessable:  # a sign-in by other means empties the auth_state
+        return entry.seen(Whose.OURS)
+    return entry.seen(Whose.FOREIGN)
+
+
+def entry_of(user: Mapping[str, Any]) -> Entry | None:
+    """A hub keeps nothing of a person but the name; who has no password of ours signs in by none.
+    None where it has no name."""
+    entry, ours = entry_id(user), _ours(kept(user))
+    tag = ours.get("tag")
+    if entry is None:
+        return None
+    shown = None if tag is None else str(tag)
+    return Entry(
+        entry, str(user["name"]), shown, None, bool(ours.get("password")) if ours else None
+    )
 
 
 def _ours(found: Mapping[str, Any]) -> Mapping[str, Any]:

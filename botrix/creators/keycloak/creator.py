@@ -14,22 +14,24 @@ from typing import Any
 
 from msgspec import structs
 
-from botrix.creators.creator import Check, Member, Sighting, Wanted, Whose
+from botrix.creators.creator import Check, Entries, Member, Sighting, Wanted, Whose
+from botrix.creators.declared import sealed
 from botrix.creators.gate import Gate
 from botrix.creators.keycloak import settings, users
 from botrix.creators.keycloak.checking import look_at
+from botrix.creators.keycloak.declared import SETTINGS
 from botrix.creators.keycloak.groups import Groups
 from botrix.creators.keycloak.realm import Realm
 from botrix.creators.web.answer import Answer
 from botrix.creators.web.http import Http
-from botrix.creators.web.settings import SECRETS
 from botrix.model import Outcome, OutcomeKind
 
-SEALED = SECRETS
+SEALED = sealed(SETTINGS)
 DEMANDS_A_CHANGE = True
 GATED = True
 _NO_ID = Outcome(OutcomeKind.UNKNOWN, None, "no usable id", "the directory gave no usable id")
 _MOST_REMEMBERED = 10_000
+_PAGE = 100
 
 
 async def open_creator(config: Mapping[str, Any], timeout: float, gate: Gate) -> KeycloakCreator:
@@ -59,6 +61,21 @@ class KeycloakCreator:
 
     async def find(self, wanted: Sequence[Wanted]) -> Sequence[Sighting]:
         return await asyncio.gather(*(self._find_one(one) for one in wanted))
+
+    async def ours(self, after: str | None) -> Entries:
+        """Of all users, since one attribute can only be searched for by its whole value."""
+        tag = self._settings.tag_attribute
+        if await self._realm.tells() is False:
+            problem = f"the realm drops the attribute {tag}, so it cannot tell what is ours"
+            return Entries(problem=problem, keeps_tags=False)
+        first = int(after or 0)
+        answer = await self._ask_for(users.listed(first, _PAGE))
+        rows = users.rows(answer)
+        if rows is None:
+            return Entries(problem=f"the users could not be listed: {answer.shown()}")
+        entries = (users.entry_of(row, tag) for row in rows)
+        ours = [entry for entry in entries if entry.is_of_botrix]
+        return Entries(ours, str(first + len(rows)) if rows else None)
 
     async def create(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]:
         problem = await self._realm.problem()

@@ -8,27 +8,25 @@ from typing import Any
 from urllib.parse import quote
 
 from botrix.addresses import Target
+from botrix.creators.declared import names
+from botrix.creators.keycloak.declared import ADMIN_CLIENT, SETTINGS, TAG
 from botrix.creators.web.authorization import Authorization, Fixed
 from botrix.creators.web.settings import (
     PASSWORD,
     TOKEN,
-    URL,
     WebSettings,
     check_known,
+    read_flag,
     read_secret,
     read_url,
 )
-from botrix.creators.web.tls import TLS, read_tls
+from botrix.creators.web.tls import read_tls
 from botrix.creators.web.tokens import Grant, Tokens
 from botrix.errors import DirectoryError
 from botrix.model import ATTRIBUTES
 
 _SECRET = frozenset({"client_secret", "client_secret_env", "client_secret_file"})
-_OWN = frozenset({"realm", "auth_realm", "tag_attribute", "client_id"})
-_KNOWN = URL | TLS | TOKEN | PASSWORD | _SECRET | _OWN
-_TAG = "botrix_tag"
 _TAKEN = frozenset({*ATTRIBUTES, "username", "email", "firstName", "lastName", "locale"})
-_ADMIN_CLIENT = "admin-cli"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +45,13 @@ class KeycloakSettings:
 
 def read(config: Mapping[str, Any]) -> KeycloakSettings:
     """url: of the server, before `/admin`. Raises DirectoryError, saying what to correct."""
-    check_known("keycloak", config, _KNOWN)
+    check_known("keycloak", config, names(SETTINGS))
     url, target = read_url(config, "https://HOST")
     tls = read_tls(config, url)
     realm = _text(config, "realm")
     if realm in (".", ".."):
         raise DirectoryError("`realm` must be the name of a realm; correct it")
-    tag = _text(config, "tag_attribute", _TAG)
+    tag = _text(config, "tag_attribute", TAG)
     if tag in _TAKEN:
         raise DirectoryError(f"`tag_attribute` cannot be {tag}, which says something else already")
     if any(name in config for name in TOKEN):
@@ -64,7 +62,8 @@ def read(config: Mapping[str, Any]) -> KeycloakSettings:
         at = quote(_text(config, "auth_realm", realm), safe="")
         address = f"{url}/realms/{at}/protocol/openid-connect/token"
         authorization = Tokens(_grant(config, address, target), tls)
-    return KeycloakSettings(WebSettings(url, target, authorization, tls), realm, tag)
+    web = WebSettings(url, target, authorization, tls, read_flag(config, "traceparent"))
+    return KeycloakSettings(web, realm, tag)
 
 
 def _grant(config: Mapping[str, Any], address: str, target: Target) -> Grant:
@@ -72,13 +71,14 @@ def _grant(config: Mapping[str, Any], address: str, target: Target) -> Grant:
     secret = read_secret(config, "client_secret") if set(config) & _SECRET else ""
     if set(config) & PASSWORD:
         return Grant(
-            address, target, _text(config, "client_id", _ADMIN_CLIENT), secret,
+            address, target, _text(config, "client_id", ADMIN_CLIENT), secret,
             username=_text(config, "username"), password=read_secret(config, "password"),
         )  # fmt: skip
     if not secret:
         raise DirectoryError(
             "give client_id and client_secret of a service account, or username and password, or "
-            "a token; secrets by NAME_env=VARIABLE, NAME_file=PATH or --secret NAME"
+            "a token; each secret sealed, among the secrets (at the terminal: --secret NAME), or "
+            "by NAME_env=VARIABLE or NAME_file=PATH"
         )
     return Grant(address, target, _text(config, "client_id"), secret)
 

@@ -11,12 +11,13 @@ from urllib.parse import quote, unquote
 
 from msgspec import structs
 
-from botrix.creators.creator import Sighting, Wanted, Whose
+from botrix.creators.creator import Entry, Sighting, Wanted, Whose
 from botrix.creators.web.answer import Answer, changed, not_done
 from botrix.model import Outcome, OutcomeKind
 
 _ENTRY = re.compile(r".*/users/([^/?#]+)", re.ASCII)
 _AGAIN = 30.0
+_FIELDS = {"email": "email", "given_name": "firstName", "family_name": "lastName"}
 MUST_CHANGE = "UPDATE_PASSWORD"
 """The action that is required of who has a temporary password."""
 
@@ -59,6 +60,11 @@ def by_name(username: str) -> str:
     return f"/users?username={asked}&exact=true&briefRepresentation=false"
 
 
+def listed(first: int, most: int) -> str:
+    """So many of all, with their attributes."""
+    return f"/users?first={first}&max={most}&briefRepresentation=false"
+
+
 def by_email(email: str) -> str:
     """See by_name."""
     return f"/users?email={quote(email, safe='', errors='replace')}&exact=true"
@@ -84,6 +90,19 @@ def tag_of(row: Mapping[str, Any], tag_attribute: str) -> str | None:
     if not isinstance(values, list) or not values:
         return None
     return str(values[0]) if len(values) == 1 else ""
+
+
+def entry_of(row: Mapping[str, Any], tag_attribute: str) -> Entry:
+    """What is not told is empty: a realm keeps these of everybody."""
+    fields = {name: str(row.get(theirs) or "") for name, theirs in _FIELDS.items()}
+    enabled = row.get("enabled")
+    return Entry(
+        str(row.get("id", "")),
+        str(row.get("username", "")),
+        tag_of(row, tag_attribute),
+        fields,
+        enabled if type(enabled) is bool else None,
+    )
 
 
 def created(answer: Answer, secret: str) -> Outcome:
@@ -128,17 +147,17 @@ def judge(
     mine = named(found, one.person.username)
     if not mine:
         return Sighting(Whose.NOBODY)
-    entry_id, tag = str(mine[0].get("id", "")), tag_of(mine[0], tag_attribute)
-    if tag == one.tag:
-        return Sighting(Whose.OURS, entry_id)
-    if tag and tag.startswith("botrix:"):
-        return Sighting(Whose.OTHER_JOB, entry_id)
-    if tag is None and keeps is not True:
+    entry = entry_of(mine[0], tag_attribute)
+    if entry.tag == one.tag:
+        return entry.seen(Whose.OURS)
+    if entry.is_of_botrix:
+        return entry.seen(Whose.OTHER_JOB)
+    if entry.tag is None and keeps is not True:
         if one.unguessable:  # nobody else can have come to this name
-            return Sighting(Whose.OURS, entry_id)
+            return entry.seen(Whose.OURS)
         whether = "the realm drops" if keeps is False else "the realm may drop"
-        return Sighting(Whose.UNPROVEN, entry_id, f"{whether} the attribute {tag_attribute}")
-    return Sighting(Whose.FOREIGN, entry_id)
+        return entry.seen(Whose.UNPROVEN, f"{whether} the attribute {tag_attribute}")
+    return entry.seen(Whose.FOREIGN)
 
 
 def unsure(answer: Answer) -> Sighting:

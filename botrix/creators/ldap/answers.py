@@ -9,7 +9,7 @@ from botrix.creators.gate import FATAL, Answered
 from botrix.creators.ldap.messages import NO_ANSWER, Reply
 from botrix.model import Outcome, OutcomeKind
 
-DONE, THERE_ALREADY, NO_SUCH_ENTRY, NO_DN, NAME_TAKEN = 0, 20, 32, 34, 68
+DONE, TOO_MANY, THERE_ALREADY, NO_SUCH_ENTRY, NO_DN, NAME_TAKEN = 0, 4, 20, 32, 34, 68
 CREDENTIALS = "the directory refuses the operator's credentials or rights; give it valid ones"
 
 _NAMES = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from aiohttp.abc import AbstractResolver
@@ -20,6 +21,14 @@ _ROOT = (
     "supportedControl", "supportedExtension", "namingContexts", "defaultNamingContext",
     "vendorName", "vendorVersion", "subschemaSubentry", "objectClass",
 )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Reserved:
+    """A connection for requests that only make sense one after another over the same one."""
+
+    connection: Connection | None = None
+    begun: bool = False
 
 
 class Client:
@@ -42,23 +51,31 @@ class Client:
         self._asking = asyncio.Lock()
 
     async def ask(
-        self, requests: Sequence[Request], *, writes: bool = False, optional: bool = False
+        self,
+        requests: Sequence[Request],
+        *,
+        writes: bool = False,
+        optional: bool = False,
+        over: Reserved | None = None,
     ) -> list[Reply]:
         """One reply for each, in order; all are sent before the first answer is awaited.
-        optional: the directory is as good without it, so that a refusal tells nothing of it."""
+        optional: the directory is as good without it, so that a refusal tells nothing of it. over:
+        this connection and no other."""
         if not requests:
             return []
         async with self._gate.call(len(requests), timed=writes) as call:
             if call.shut:
                 return _not_sent(requests, call.shut, Answered.AWAY, call.after)
             try:
-                connection = await self._connection()
+                connection = await self._connection(over)
             except Unreachable as error:
                 self._resolver.forget()
                 call.ended(error.how, None, str(error))
                 return _not_sent(requests, str(error), error.how, None)
             replies = await connection.ask(requests, self._timeout)
-            if connection.usable:
+            if connection.usable and over is not None:
+                over.connection = connection
+            elif connection.usable:
                 self._idle.append(connection)
             how, problem = answers.judged_together(replies, optional)
             call.ended(how, None, problem)
@@ -85,6 +102,12 @@ class Client:
                 self._root = reply.entries[0]
             return self._root
 
+    def release(self, over: Reserved) -> None:
+        """Others may use it again."""
+        if over.connection is not None:
+            self._idle.append(over.connection)
+            over.connection = None
+
     async def close(self) -> None:
         idle, self._idle = self._idle, []
         for connection in idle:
@@ -96,7 +119,14 @@ class Client:
         for _ in range(3):  # in which the loop really ends what was aborted, TLS and below it
             await asyncio.sleep(0)
 
-    async def _connection(self) -> Connection:
+    async def _connection(self, over: Reserved | None) -> Connection:
+        if over is not None and over.begun:
+            connection, over.connection = over.connection, None
+            if connection is not None and connection.usable:
+                return connection
+            raise Unreachable(Answered.AWAY, "the connection was closed meanwhile; begin anew")
+        if over is not None:
+            over.begun = True
         while self._idle:
             connection = self._idle.pop()
             if connection.usable:

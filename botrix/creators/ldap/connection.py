@@ -213,6 +213,7 @@ def _put(batch: _Batch, message: Message) -> bool:
         raise ber.Malformed("a result that LDAP does not have")
     reply.code, reply.matched = message.code, message.matched
     reply.diagnostic, reply.written = message.diagnostic, message.written
+    reply.cookie = message.cookie
     return True
 
 

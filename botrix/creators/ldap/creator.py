@@ -12,18 +12,21 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from botrix.creators.creator import Check, Member, Sighting, Wanted, Whose
+from botrix.creators.creator import Check, Entries, Member, Sighting, Wanted, Whose
+from botrix.creators.declared import sealed
 from botrix.creators.gate import Answered, Gate
 from botrix.creators.ldap import answers, checking, entries, hashing, messages
 from botrix.creators.ldap.client import Client
+from botrix.creators.ldap.declared import SETTINGS
 from botrix.creators.ldap.groups import Groups
 from botrix.creators.ldap.messages import Entry, Reply, Request
+from botrix.creators.ldap.owned import Owned
 from botrix.creators.ldap.places import places
 from botrix.creators.ldap.settings import LdapSettings, read
 from botrix.errors import BotrixError, InvalidInput
 from botrix.model import Outcome, OutcomeKind
 
-SEALED = ("password",)
+SEALED = sealed(SETTINGS)
 DEMANDS_A_CHANGE = True
 GATED = True
 _NO_CHANGE = Outcome(
@@ -50,8 +53,9 @@ class LdapCreator:
         self._settings = settings
         self._client = client
         self._groups = Groups(settings, client)
+        self._owned = Owned(settings, client)
         self._hash = hashing.hasher(settings.scheme)
-        self._shown = (settings.login, settings.rdn, settings.tag, settings.profile.entry_id)
+        self._shown = entries.shown(settings)
         self._password_in = "unicodePwd" if settings.profile.is_domain else "userPassword"
 
     async def check(self) -> Check:
@@ -68,6 +72,9 @@ class LdapCreator:
             domain = root.first("defaultNamingContext") or self._settings.base
             seen = await self._look(wanted, seen, lambda one: self._by_login(one, domain))
         return await self._look(wanted, seen, self._by_dn)
+
+    async def ours(self, after: str | None) -> Entries:
+        return await self._owned.page(after)
 
     async def create(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]:
         root = await self._client.root()
@@ -121,6 +128,7 @@ class LdapCreator:
         return await self._change(entry_id, messages.delete)
 
     async def close(self) -> None:
+        self._owned.end()
         await self._client.close()
 
     async def _change(

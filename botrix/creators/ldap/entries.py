@@ -6,6 +6,7 @@ import unicodedata
 import uuid
 from collections.abc import Sequence
 
+from botrix.creators.creator import Entry as Found
 from botrix.creators.creator import Sighting, Wanted, Whose
 from botrix.creators.ldap.escaping import rdn
 from botrix.creators.ldap.messages import Entry
@@ -15,6 +16,15 @@ from botrix.model import Person
 
 _LONGEST_NAME = 254
 """Octets; OpenLDAP takes no longer one into a DN. Others take less, and say so themselves."""
+_FIELDS = {
+    "email": "mail",
+    "given_name": "givenName",
+    "family_name": "sn",
+    "display_name": "displayName",
+}
+_HASH = "userPassword"
+_DISABLED = 2
+"""The bit of userAccountControl."""
 
 
 def dn_of(settings: LdapSettings, username: str) -> str:
@@ -114,15 +124,48 @@ def judge(settings: LdapSettings, one: Wanted, rows: Sequence[Entry]) -> Sightin
         named = [*row.texts(settings.login), *row.texts(settings.rdn)]
         if name not in map(folded, named):
             continue
-        own, tags = entry_id(settings, row), row.texts(settings.tag)
-        if not own:
+        entry = entry_of(settings, row, one.tag)
+        if not entry.entry_id:
             detail = f"its {settings.profile.entry_id} cannot be read; allow the operator to"
             return Sighting(Whose.UNSURE, detail=detail)
-        if one.tag in tags:
-            return Sighting(Whose.OURS, own)
-        of_us = any(tag.startswith("botrix:") for tag in tags)
-        seen = Sighting(Whose.OTHER_JOB if of_us else Whose.FOREIGN, own)
+        if entry.tag == one.tag:
+            return entry.seen(Whose.OURS)
+        seen = entry.seen(Whose.OTHER_JOB if entry.is_of_botrix else Whose.FOREIGN)
     return seen
+
+
+def shown(settings: LdapSettings) -> tuple[str, ...]:
+    """The attributes that tell all that there is to be told of an entry."""
+    profile = settings.profile
+    told = {settings.login, settings.rdn, settings.tag, profile.entry_id, *_FIELDS.values()}
+    return (*sorted(told), *(name for name in profile.disabled if name != _HASH))
+
+
+def entry_of(settings: LdapSettings, row: Entry, tag: str = "") -> Found:
+    """tag: the one of several that is looked for. A family name that is the user name stands for
+    none (see `values_of`), and tells nothing."""
+    tags = sorted(
+        row.texts(settings.tag), key=lambda one: (one != tag, not one.startswith("botrix:"))
+    )
+    username = row.first(settings.login) or row.first(settings.rdn)
+    fields = {name: row.first(attribute) for name, attribute in _FIELDS.items()}
+    if folded(fields["family_name"]) == folded(username):
+        del fields["family_name"]
+    held = tags[0] if tags else None
+    return Found(entry_id(settings, row), username, held, fields, _active(settings, row))
+
+
+def _active(settings: LdapSettings, row: Entry) -> bool | None:
+    """None where only the hash of the password would tell, which is not asked for."""
+    profile = settings.profile
+    if _HASH in profile.disabled:
+        return None
+    if profile.is_domain:
+        flags = row.first("userAccountControl")
+        return not int(flags) & _DISABLED if flags.isdigit() else None
+    return all(
+        row.first(name).casefold() != value.casefold() for name, value in profile.disabled.items()
+    )
 
 
 def folded(name: str) -> str:

@@ -28,6 +28,7 @@ Values = Mapping[str, Sequence[str | bytes]]
 
 POST_READ = "1.3.6.1.1.13.2"
 PERMISSIVE = "1.2.840.113556.1.4.1413"
+PAGED = "1.2.840.113556.1.4.319"
 START_TLS = "1.3.6.1.4.1.1466.20037"
 NEW_PASSWORD = "1.3.6.1.4.1.4203.1.11.1"  # noqa: S105  the name of an operation
 
@@ -75,7 +76,8 @@ class Entry:
 class Reply:
     """All that came for one request. code: NO_ANSWER where there was none, or only a part; then
     `sent` is False if the request surely never reached the server, and `problem` says why.
-    answered: what that means for the directory as a whole. after: seconds to wait."""
+    answered: what that means for the directory as a whole. after: seconds to wait. cookie: by which
+    the next page of a search is asked for; empty at the end."""
 
     code: int = NO_ANSWER
     matched: str = ""
@@ -86,6 +88,7 @@ class Reply:
     problem: str = ""
     answered: Answered = Answered.DONE
     after: float | None = None
+    cookie: bytes = b""
 
 
 def bind(dn: str, password: str) -> Request:
@@ -99,13 +102,15 @@ def unbind() -> Request:
     return Request(_UNBIND)
 
 
-def search(base: str, scope: int, found_by: bytes, *attributes: str, most: int = 0) -> Request:
+def search(
+    base: str, scope: int, found_by: bytes, *attributes: str, most: int = 0, controls: bytes = b""
+) -> Request:
     """found_by: a filter, see below. No aliases are followed. most: entries."""
     asked = (
         octets(base), enumerated(scope), enumerated(0), integer(most), integer(0), b"\x01\x01\x00",
         found_by, listed(attributes or ("1.1",)),
     )  # fmt: skip
-    return Request(wrapped(_SEARCH, b"".join(asked)))
+    return Request(wrapped(_SEARCH, b"".join(asked)), controls)
 
 
 def present(attribute: str = "objectClass") -> bytes:
@@ -159,6 +164,12 @@ def post_read(*attributes: str) -> bytes:
     return _control(POST_READ, listed(attributes))
 
 
+def paged(size: int, cookie: bytes) -> bytes:
+    """So many entries are to come at most; cookie: of the answer before it, else empty (RFC
+    2696)."""
+    return _control(PAGED, sequence(integer(size), octets(cookie)))
+
+
 def permissive() -> bytes:
     """What is there already is no error."""
     return _control(PERMISSIVE)
@@ -181,6 +192,7 @@ class Message:
     matched: str = ""
     diagnostic: str = ""
     written: Entry | None = None
+    cookie: bytes = b""
 
 
 def read(data: bytes) -> Message:
@@ -202,8 +214,9 @@ def read(data: bytes) -> Message:
     if len(said) < 3 or said[0][0] != 0x0A:
         raise Malformed("an answer without a result")
     code, matched, diagnostic = number(data, said[0]), text(data, said[1]), text(data, said[2])
-    written = _written(data, found[2]) if len(found) > 2 and found[2][0] == _CONTROLS else None
-    return Message(n, None, code, matched, diagnostic, written)
+    controls = found[2] if len(found) > 2 and found[2][0] == _CONTROLS else (0, 0, 0)
+    written, cookie = _written(data, controls), _cookie(data, controls)
+    return Message(n, None, code, matched, diagnostic, written, cookie)
 
 
 def _entry(data: bytes, part: Part) -> Entry:
@@ -222,9 +235,26 @@ def _entry(data: bytes, part: Part) -> Entry:
 
 def _written(data: bytes, controls: Part) -> Entry | None:
     """Of the control that answers POST_READ, if it is among these."""
+    value = _told(data, controls, POST_READ)
+    return _entry(value, next(parts(value, 0, len(value)), (0, 0, 0))) if value else None
+
+
+def _cookie(data: bytes, controls: Part) -> bytes:
+    """Of the control that answers PAGED, if it is among these."""
+    value = _told(data, controls, PAGED)
+    if not value:
+        return b""
+    outer = next(parts(value, 0, len(value)), (0, 0, 0))
+    said = list(parts(value, outer[1], outer[2]))
+    if len(said) < 2:
+        raise Malformed("a page that does not tell whether there is another")
+    return value[said[1][1] : said[1][2]]
+
+
+def _told(data: bytes, controls: Part, kind: str) -> bytes:
+    """The value of the control of this kind; empty where there is none."""
     for one in parts(data, controls[1], controls[2]):
         said = list(parts(data, one[1], one[2]))
-        if said and text(data, said[0]) == POST_READ and said[-1][0] == 0x04 and len(said) > 1:
-            value = data[said[-1][1] : said[-1][2]]
-            return _entry(value, next(parts(value, 0, len(value)), (0, 0, 0)))
-    return None
+        if len(said) > 1 and text(data, said[0]) == kind and said[-1][0] == 0x04:
+            return data[said[-1][1] : said[-1][2]]
+    return b""

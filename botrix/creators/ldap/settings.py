@@ -12,7 +12,9 @@ from typing import Any
 
 from botrix.addresses import Reach, Target, check_authority, read_networks
 from botrix.creators.creator import Secret
+from botrix.creators.declared import names
 from botrix.creators.ldap import hashing
+from botrix.creators.ldap.declared import SCHEMES, SETTINGS
 from botrix.creators.ldap.escaping import rdn
 from botrix.creators.ldap.profiles import PROFILES, Profile
 from botrix.creators.web.settings import check_known
@@ -20,13 +22,7 @@ from botrix.creators.web.tls import TLS, read_context
 from botrix.errors import AddressRefused, DirectoryError
 from botrix.model import ATTRIBUTES
 
-_KNOWN = frozenset(
-    {"url", "start_tls", *TLS, "allow_plain", "networks", "bind_dn", "password",
-     "password_env", "password_file", "profile", "base", "object_classes", "rdn", "tag",
-     "attributes", "password_scheme", "groups", "group_member"}
-)  # fmt: skip
 _URL = re.compile(r"(ldaps?)://([^/?#]+)/?", re.IGNORECASE)
-_SCHEMES = ("crypt", "ssha512", "argon2", "server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +52,7 @@ class LdapSettings:
 
 def read(config: Mapping[str, Any]) -> LdapSettings:
     """Raises DirectoryError, saying what to correct."""
-    check_known("ldap", config, _KNOWN)
+    check_known("ldap", config, names(SETTINGS))
     url, tls, target = _url(config)
     start_tls = _flag(config, "start_tls")
     _check_plain(config, tls, start_tls, target)
@@ -96,7 +92,8 @@ def _url(config: Mapping[str, Any]) -> tuple[str, bool, Target]:
 def _check_plain(config: Mapping[str, Any], tls: bool, start_tls: bool, target: Target) -> None:
     if tls and start_tls:
         raise DirectoryError("`start_tls` is for ldap://, ldaps:// has TLS already; leave it out")
-    if not (tls or start_tls or target.here or _flag(config, "allow_plain")):
+    allowed = _flag(config, "allow_plain")
+    if not (tls or start_tls or target.here or allowed):
         raise DirectoryError(
             f"what goes to {target.host} would go in the clear; "
             "use ldaps://, start_tls=true, or allow_plain=true"
@@ -124,8 +121,8 @@ def _scheme(config: Mapping[str, Any], profile: Profile) -> str:
             raise DirectoryError(
                 "a domain takes passwords in one way only; leave `password_scheme` out"
             )
-    elif scheme not in _SCHEMES:
-        raise DirectoryError(f"`password_scheme` must be one of: {', '.join(_SCHEMES)}")
+    elif scheme not in SCHEMES:
+        raise DirectoryError(f"`password_scheme` must be one of: {', '.join(SCHEMES)}")
     hashing.hasher(scheme)
     return str(scheme)
 
@@ -181,8 +178,8 @@ def _password(config: Mapping[str, Any]) -> str:
     given = [key for key in ("password", "password_env", "password_file") if key in config]
     if len(given) != 1:
         raise DirectoryError(
-            "give the operator's password once: password_env=NAME, password_file=PATH, or sealed "
-            "by --secret password"
+            "give the operator's password once: sealed, among the secrets (at the terminal: "
+            "--secret password), or by password_env=NAME or password_file=PATH"
         )
     value = config[given[0]]
     if isinstance(value, Secret):

@@ -26,8 +26,8 @@ from typing import Any
 from botrix.creators.gate import Gate
 from botrix.creators.scim.known import Known
 from botrix.creators.web.answer import Answer
-from botrix.creators.web.connection import retry_after
 from botrix.creators.web.http import Http
+from botrix.retry import retry_after
 
 _REQUEST = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 _MOST = 200

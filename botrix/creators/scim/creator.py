@@ -13,24 +13,36 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from botrix.creators.creator import Check, Deviation, Member, Sighting, Wanted, Whose
+from botrix.creators.creator import (
+    Check,
+    Deviation,
+    Entries,
+    Entry,
+    Member,
+    Sighting,
+    Wanted,
+    Whose,
+)
+from botrix.creators.declared import sealed
 from botrix.creators.gate import Gate
 from botrix.creators.scim import answers, settings
 from botrix.creators.scim.bulk import Bulk
 from botrix.creators.scim.changing import Changing, Edit, Operation
 from botrix.creators.scim.creating import Creating
+from botrix.creators.scim.declared import SETTINGS
 from botrix.creators.scim.groups import Groups
 from botrix.creators.scim.known import Known, by_name
 from botrix.creators.scim.listing import Listing, unsure
+from botrix.creators.scim.owned import Owned
 from botrix.creators.scim.paging import first_page
+from botrix.creators.scim.resource import entry_of
 from botrix.creators.web.answer import CREDENTIALS, changed
 from botrix.creators.web.http import Http
-from botrix.creators.web.settings import SECRETS
 from botrix.model import Outcome, OutcomeKind
 
 _MEDIA = "application/scim+json"
 _BATCH = 8
-SEALED = SECRETS
+SEALED = sealed(SETTINGS)
 DEMANDS_A_CHANGE = False
 GATED = True
 _NO_ID = Outcome(OutcomeKind.UNKNOWN, None, "no usable id", "the directory gave no usable id")
@@ -54,6 +66,7 @@ class ScimCreator:
         self._known = Known(http)
         self._bulk = Bulk(http, self._known, gate, wanted=bulk)
         self._listing = Listing(http, self._known)
+        self._owned = Owned(http, self._known)
         self._changing = Changing(http, self._known)
         self._groups = Groups(http, self._known, self._changing)
         self._creating = Creating(http, self._known, self._bulk, self._groups, self._listing)
@@ -89,6 +102,9 @@ class ScimCreator:
             return await asyncio.gather(*(self._find_one(one) for one in wanted))
         return await self._listing.find(wanted, self._judge)
 
+    async def ours(self, after: str | None) -> Entries:
+        return await self._owned.page(after)
+
     async def create(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]:
         return await self._creating.create(wanted)
 
@@ -115,33 +131,33 @@ class ScimCreator:
         rows = answers.rows(answer, counted=False)
         if rows is None:
             return unsure(answer)
-        seen = self._judge(one, rows)
+        seen = self._judge(one, [entry_of(row, self._known.schemas) for row in rows])
         if rows and seen.whose is Whose.NOBODY:  # strangers: it may be on another page
             self._known.filters = False
             return (await self._listing.find([one], self._judge))[0]
         return seen
 
-    def _judge(self, one: Wanted, rows: Sequence[Mapping[str, Any]]) -> Sighting:
-        """Whose the entry is that bears this name, among rows that may be anybody's. Exactly this,
+    def _judge(self, one: Wanted, entries: Sequence[Entry]) -> Sighting:
+        """Whose the entry is that bears this name, among those that may be anybody's. Exactly this,
         if there is such: some servers hold names apart that differ in case."""
         name = one.person.username
-        mine = [row for row in rows if str(row.get("userName", "")).casefold() == name.casefold()]
-        mine.sort(key=lambda row: row.get("userName") != name)
+        mine = [entry for entry in entries if entry.username.casefold() == name.casefold()]
+        mine.sort(key=lambda entry: entry.username != name)
         self._known.apart = self._known.apart or len(mine) > 1
         if not mine:
             return Sighting(Whose.NOBODY)
-        entry_id, tag = str(mine[0].get("id", "")), mine[0].get("externalId")
-        if tag == one.tag:
-            return Sighting(Whose.OURS, entry_id)
+        found = mine[0]
+        if found.tag == one.tag:
+            return found.seen(Whose.OURS)
         self._creating.seen_of_another(one.tag)
-        if isinstance(tag, str) and tag.startswith("botrix:"):
-            return Sighting(Whose.OTHER_JOB, entry_id)
-        if tag is None and self._known.tags is not True:
+        if found.is_of_botrix:
+            return found.seen(Whose.OTHER_JOB)
+        if found.tag is None and self._known.tags is not True:
             if one.unguessable:  # nobody else can have come to this name
-                return Sighting(Whose.OURS, entry_id)
-            if self._known.tags is False:
-                return Sighting(Whose.UNPROVEN, entry_id, "the directory keeps no externalId")
-        return Sighting(Whose.FOREIGN, entry_id)
+                return found.seen(Whose.OURS)
+            if self._known.tags is False or found.entry_id == one.entry_id:
+                return found.seen(Whose.UNPROVEN, "the directory keeps no externalId")
+        return found.seen(Whose.FOREIGN)
 
     async def _set(self, entry_id: str, name: str, value: object, secret: str = "") -> Outcome:
         if not _is_one(entry_id):

@@ -11,26 +11,27 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-from botrix.creators.creator import Sighting, Wanted, Whose
+from botrix.creators.creator import Entry, Sighting, Wanted, Whose
 from botrix.creators.scim.known import Known
-from botrix.creators.scim.paging import NotListed, Row, pages
+from botrix.creators.scim.paging import NotListed, pages
+from botrix.creators.scim.resource import entry_of
 from botrix.creators.web.answer import Answer
 from botrix.creators.web.http import Http
 
 _FRESH = 60.0
 
-Judge = Callable[[Wanted, Sequence[Row]], Sighting]
+Judge = Callable[[Wanted, Sequence[Entry]], Sighting]
 
 
 class Listing:
-    """All users by name, as small as can be: id, name and tag."""
+    """All users by name, each as small as can be."""
 
     def __init__(self, http: Http, known: Known) -> None:
         self._http = http
         self._known = known
         self._lock = asyncio.Lock()
         self._began = -_FRESH
-        self._by_name: dict[str, list[Row]] = {}
+        self._by_name: dict[str, list[Entry]] = {}
         self._calls: dict[str, float] = {}
 
     def called(self, tag: str) -> None:
@@ -50,14 +51,14 @@ class Listing:
                 except NotListed as failed:
                     return [unsure(failed.answer)] * len(wanted)
             found = [self._by_name.get(one.person.username.casefold(), []) for one in wanted]
-        return [judge(one, rows) for one, rows in zip(wanted, found, strict=True)]
+        return [judge(one, entries) for one, entries in zip(wanted, found, strict=True)]
 
     async def _fetch(self) -> None:
-        began, listed = time.monotonic(), dict[str, list[Row]]()
+        began, listed = time.monotonic(), dict[str, list[Entry]]()
         async for rows in pages(self._http, self._known, "/Users"):
             for row in rows:
-                kept = {name: row.get(name) for name in ("id", "userName", "externalId")}
-                listed.setdefault(str(row.get("userName", "")).casefold(), []).append(kept)
+                entry = entry_of(row, self._known.schemas)
+                listed.setdefault(entry.username.casefold(), []).append(entry)
         self._began, self._by_name = began, listed
 
 

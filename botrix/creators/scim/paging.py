@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -31,42 +32,41 @@ async def first_page(http: Http, known: Known, path: str) -> Answer:
     return await _page(http, known, f"{path}?{start}", 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """next: where the one after it begins; "" at the end."""
+
+    rows: Sequence[Row]
+    next: str
+
+
 async def pages(http: Http, known: Known, path: str) -> AsyncIterator[Sequence[Row]]:
     """All resources under this path. Raises NotListed."""
     await known.read()
-    walk = _by_cursor if known.features.cursor else _by_index
-    async for rows in walk(http, known, path):
-        yield rows
-
-
-async def _by_index(http: Http, known: Known, path: str) -> AsyncIterator[Sequence[Row]]:
-    start = 1
+    at = ""
     for _ in range(_MOST_PAGES):
-        answer = await _page(http, known, f"{path}?startIndex={start}", known.features.page)
-        rows = answers.rows(answer)
-        if rows is None:
-            raise NotListed(answer)
-        yield rows
-        start += len(rows)
-        if not rows or start > answers.total(answer):
+        page = await page_at(http, known, path, at)
+        yield page.rows
+        at = page.next
+        if not at:
             return
     raise NotListed(Answer(0, problem=f"the list {path} does not end"))
 
 
-async def _by_cursor(http: Http, known: Known, path: str) -> AsyncIterator[Sequence[Row]]:
-    """A cursor that has run out ends the list as unreadable: it is begun anew another time."""
-    cursor = ""
-    for _ in range(_MOST_PAGES):
-        asked = f"{path}?cursor={quote(cursor, safe='')}"
-        answer = await _page(http, known, asked, known.features.page)
-        rows = answers.rows(answer, counted=False)
-        if rows is None:
-            raise NotListed(answer)
-        yield rows
-        cursor = answers.next_cursor(answer)
-        if not cursor:
-            return
-    raise NotListed(Answer(0, problem=f"the list {path} does not end"))
+async def page_at(http: Http, known: Known, path: str, at: str) -> Page:
+    """path: may hold a filter. at: "" for the first one. Raises NotListed, also where a cursor has
+    run out: then the list is to be begun anew."""
+    cursor = known.features.cursor
+    where = f"cursor={quote(at, safe='')}" if cursor else f"startIndex={at or 1}"
+    asked = f"{path}{'&' if '?' in path else '?'}{where}"
+    answer = await _page(http, known, asked, known.features.page)
+    rows = answers.rows(answer, counted=not cursor)
+    if rows is None:
+        raise NotListed(answer)
+    if cursor:
+        return Page(rows, answers.next_cursor(answer))
+    following = int(at or 1) + len(rows)
+    return Page(rows, str(following) if rows and following <= answers.total(answer) else "")
 
 
 async def _page(http: Http, known: Known, asked: str, count: int) -> Answer:

@@ -1,12 +1,12 @@
 """An account as a SCIM user (RFC 7643, 4.1 and 4.3), as far as the server's schemas have what there
-is to say. Pure."""
+is to say; and a user as an entry. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from botrix.creators.creator import Wanted
+from botrix.creators.creator import Entry, Wanted
 from botrix.creators.scim.discovery import ENTERPRISE, USER, Attributes, Schemas
 
 _CORE = ("active", "displayName", "emails", "name")
@@ -19,6 +19,12 @@ _OF_ENTERPRISE = {
     "organization": "organization",
     "cost_center": "costCenter",
     "manager": "manager",
+}
+_SHOWN = {
+    "email": ("emails", "value"),
+    "given_name": ("name", "givenName"),
+    "family_name": ("name", "familyName"),
+    "display_name": ("displayName", ""),
 }
 
 
@@ -42,6 +48,25 @@ def resource(
         sent["schemas"] = [USER, ENTERPRISE]
         sent[ENTERPRISE] = extension
     return sent
+
+
+def entry_of(row: Mapping[str, Any], schemas: Schemas | None) -> Entry:
+    """Of a user as it came. What is not there is empty where the server's schema has it; else it
+    may be that it is not kept."""
+    tag, active = row.get("externalId"), row.get("active")
+    known = schemas.user if schemas else {}
+    fields = {}
+    for name, (attribute, part) in _SHOWN.items():
+        said = _shown(row.get(attribute), part)
+        if said is not None or (attribute.lower() in known):
+            fields[name] = said or ""
+    return Entry(
+        str(row.get("id", "")),
+        str(row.get("userName", "")),
+        None if tag is None else str(tag),
+        fields,
+        active if type(active) is bool else None,
+    )
 
 
 def wants_manager(one: Wanted, schemas: Schemas | None) -> str:
@@ -75,6 +100,18 @@ def _core(one: Wanted, primary: bool) -> dict[str, Any]:
         "emails": [email],
         "active": True,
     }
+
+
+def _shown(said: Any, part: str) -> str | None:
+    """Of several, the first that is called primary, or else the first."""
+    if isinstance(said, list):
+        objects = [one for one in said if isinstance(one, dict)]
+        said = next((one for one in objects if one.get("primary") is True), None) or next(
+            iter(objects), None
+        )
+    if part:
+        said = said.get(part) if isinstance(said, dict) else None
+    return said if isinstance(said, str) else None
 
 
 def _extension(one: Wanted, known: Attributes, manager: str | None) -> dict[str, Any]:

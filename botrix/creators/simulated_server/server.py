@@ -133,6 +133,7 @@ class SimulatedServer:
         peer = request.transport.get_extra_info("peername") if request.transport else None
         line = {"at": time.time(), "verb": verb, "status": status, "fault": fault, **said}
         line["port"] = peer[1] if peer else 0
+        line["traceparent"] = request.headers.get("traceparent", "")
         os.write(self._log, json.dumps(line).encode() + b"\n")
 
     async def _create(self, request: web.Request) -> web.Response:

@@ -7,9 +7,7 @@ an answer came, once.
 from __future__ import annotations
 
 import ssl
-import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -20,6 +18,7 @@ from botrix.addresses import Target
 from botrix.creators.gate import LONGEST_PATIENCE, Answered
 from botrix.creators.web.answer import Answer
 from botrix.guard import PinnedResolver, connector
+from botrix.retry import retry_after
 
 LONGEST_ANSWER = 1 << 20
 _MOST_CONNECTIONS = 256
@@ -122,14 +121,3 @@ def _tls(error: Any) -> str:
     cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
     said = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else str(cause)
     return f"no secure connection ({said})"
-
-
-def retry_after(text: str) -> float | None:
-    """Seconds, from a number or a date (RFC 9110, 10.2.3); at most an hour."""
-    text = text.strip()
-    if text.isascii() and text.isdigit():
-        return min(3600.0, float(text[:9]))
-    try:
-        return min(3600.0, max(0.0, parsedate_to_datetime(text).timestamp() - time.time()))
-    except (ValueError, TypeError, OverflowError):
-        return None

@@ -16,6 +16,7 @@ from botrix.creators.web.answer import Answer
 from botrix.creators.web.authorization import secrets_of
 from botrix.creators.web.connection import LONGEST_ANSWER, Connection
 from botrix.creators.web.settings import WebSettings
+from botrix.traceparent import current
 
 _JSON = "application/json"
 _REFUSALS = (Answered.CREDENTIALS, Answered.FAILED)
@@ -68,14 +69,19 @@ class Http:
         async with self._gate.call(operations, timed=method != "GET") as call:
             if call.shut:
                 return Answer(0, sent=False, problem=call.shut, after=call.after)
-            answer = await self._authorized(
-                method, path, {**self._headers, **(headers or {})}, said
-            )
+            given = {**self._headers, **(headers or {}), **self._trace()}
+            answer = await self._authorized(method, path, given, said)
+            call.span.note(_shown(method, answer))
             if answer.answered is Answered.DONE or (optional and answer.answered in _REFUSALS):
                 call.ended(Answered.DONE, answer.after)
             else:
                 call.ended(answer.answered, answer.after, answer.shown())
         return answer
+
+    def _trace(self) -> dict[str, str]:
+        """Which trace the request belongs to, where the operator wants the directory to know."""
+        now = current.get() if self._settings.traceparent else None
+        return {} if now is None else {"traceparent": now}
 
     async def close(self) -> None:
         await self._connection.close()
@@ -97,3 +103,9 @@ class Http:
             if again or answer.status != 401 or not authorization.renews(header):
                 return replace(answer, hidden=secrets_of(header))
             again = True
+
+
+def _shown(method: str, answer: Answer) -> dict[str, str | int]:
+    """Of a request, in a trace. Its url may name a person."""
+    seen: dict[str, str | int] = {"http.request.method": method}
+    return {**seen, "http.response.status_code": answer.status} if answer.status else seen

@@ -11,36 +11,36 @@ from pathlib import Path
 from typing import Any
 
 from botrix.addresses import Reach, Target, check_url, read_networks
+from botrix.creators import limits
 from botrix.creators.creator import Secret
+from botrix.creators.declared import names
+from botrix.creators.web import declared
 from botrix.creators.web.authorization import Authorization, Fixed, basic
 from botrix.creators.web.tls import TLS, read_tls
 from botrix.creators.web.tokens import Grant, Tokens
 from botrix.errors import AddressRefused, DirectoryError
 
-URL = frozenset({"url", "allow_http", "networks"})
-TOKEN = frozenset({"token", "token_env", "token_file"})
-PASSWORD = frozenset({"username", "password", "password_env", "password_file"})
-CLIENT = frozenset(
-    {"token_url", "client_id", "client_secret", "client_secret_env", "client_secret_file",
-     "client_auth", "scope"}
-)  # fmt: skip
+URL = names(declared.URL)
+TOKEN = names([declared.TOKEN])
+PASSWORD = names([declared.USERNAME, declared.PASSWORD])
+CLIENT = names(declared.CLIENT)
 WEB = URL | TLS | TOKEN | PASSWORD | CLIENT
 """All that `read_web` reads."""
-SECRETS = ("token", "password", "client_secret")
-"""Of these, any may come sealed."""
-LIMITS = frozenset({"concurrency", "rate"})
+_LIMITS = names(limits.LIMITS)
 """Read by the worker, which finds the limit of a directory; every kind lets them be."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
     """url: without a slash at its end; target: what it names. authorization: of each request. tls:
-    how the host is verified, unless by the authorities that this system trusts."""
+    how the host is verified, unless by the authorities that this system trusts. traceparent:
+    whether it is told which trace a request belongs to."""
 
     url: str
     target: Target
     authorization: Authorization = field(repr=False)
     tls: ssl.SSLContext | None = None
+    traceparent: bool = False
 
 
 def read_web(
@@ -50,7 +50,8 @@ def read_web(
     check_known(kind, config, WEB | set(besides))
     url, target = read_url(config, example)
     tls = read_tls(config, url, *(str(config[name]) for name in ("token_url",) if name in config))
-    return WebSettings(url, target, read_authorization(config, tls), tls)
+    traced = read_flag(config, "traceparent")
+    return WebSettings(url, target, read_authorization(config, tls), tls, traced)
 
 
 def check_known(kind: str, config: Mapping[str, Any], known: Iterable[str]) -> None:
@@ -59,12 +60,13 @@ def check_known(kind: str, config: Mapping[str, Any], known: Iterable[str]) -> N
     if secret := next((name for name in plain if not isinstance(config[name], Secret)), None):
         raise DirectoryError(
             f"`{secret}` would be stored in the clear; "
-            f"give {secret}_env=NAME or {secret}_file=PATH, or seal it: --secret {secret}"
+            f"give it sealed, among the secrets (at the terminal: --secret {secret}), or by "
+            f"{secret}_env=NAME or {secret}_file=PATH"
         )
-    if unknown := sorted(set(config) - set(known) - LIMITS):
-        names = ", ".join(sorted(set(known) | LIMITS))
+    if unknown := sorted(set(config) - set(known) - _LIMITS):
+        there_are = ", ".join(sorted(set(known) | _LIMITS))
         raise DirectoryError(
-            f"a {kind} directory has no setting {unknown[0]!r}; there are: {names}"
+            f"a {kind} directory has no setting {unknown[0]!r}; there are: {there_are}"
         )
 
 
@@ -72,9 +74,7 @@ def read_url(config: Mapping[str, Any], example: str, name: str = "url") -> tupl
     """allow_http: passwords may travel in the clear, also off this machine. networks: addresses
     that may be called besides public ones. Raises DirectoryError, saying what to correct."""
     url = config.get(name, "")
-    allow_http = config.get("allow_http", False)
-    if type(allow_http) is not bool:
-        raise DirectoryError("`allow_http` must be true or false")
+    allow_http = read_flag(config, "allow_http")
     if not isinstance(url, str) or "?" in url:
         raise DirectoryError(f"`{name}` must be like {example}")
     try:
@@ -82,6 +82,14 @@ def read_url(config: Mapping[str, Any], example: str, name: str = "url") -> tupl
         return url.rstrip("/"), check_url(url, Reach(allow_http, networks))
     except AddressRefused as refused:
         raise DirectoryError(f"`{name}` cannot be used: {refused}") from None
+
+
+def read_flag(config: Mapping[str, Any], name: str) -> bool:
+    """Off unless it is set. Raises DirectoryError."""
+    flag = config.get(name, False)
+    if type(flag) is not bool:
+        raise DirectoryError(f"`{name}` must be true or false")
+    return flag
 
 
 def read_authorization(config: Mapping[str, Any], tls: ssl.SSLContext | None) -> Authorization:
@@ -128,8 +136,8 @@ def read_secret(config: Mapping[str, Any], name: str) -> str:
     given = [key for key in (name, f"{name}_env", f"{name}_file") if key in config]
     if len(given) != 1:
         raise DirectoryError(
-            f"give the operator's {name} once: {name}_env=NAME, {name}_file=PATH, or sealed by "
-            f"--secret {name}"
+            f"give the operator's {name} once: sealed, among the secrets (at the terminal: "
+            f"--secret {name}), or by {name}_env=NAME or {name}_file=PATH"
         )
     value, where = _read(given[0], config[given[0]])
     value = value.strip()

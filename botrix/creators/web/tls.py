@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from botrix.creators.declared import names
+from botrix.creators.web import declared
 from botrix.errors import DirectoryError
 
-TLS = frozenset({"ca_file", "client_cert_file", "client_key_file"})
+_LONGEST = 16 << 20
+TLS = names(declared.TLS)
 
 
 def read_tls(config: Mapping[str, Any], *urls: str) -> ssl.SSLContext | None:
@@ -39,6 +42,8 @@ def read_context(config: Mapping[str, Any]) -> ssl.SSLContext | None:
 def _path(name: str, value: Any) -> Path:
     path = Path(str(value)).expanduser()
     try:
+        if not path.is_file() or path.stat().st_size > _LONGEST:  # a device might never end
+            raise OSError
         path.read_bytes()
     except OSError:
         raise DirectoryError(

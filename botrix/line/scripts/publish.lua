@@ -1,18 +1,30 @@
--- Shows what became of jobs: status, results and an event for each.
--- KEYS: a status key and a results key for each job
--- ARGV: 1 channel of events, 2 seconds to live, then for each job: status, results or '', event,
---       'forced' or ''
+-- Shows what became of jobs: status, results, and an event for each, to all who listen now, and in
+-- the stream for who asks later.
+-- KEYS: 1 the stream, then a status key and a results key for each job
+-- ARGV: 1 channel of events, 2 seconds to live, 3 about how many events are kept, then for each
+--       job: its tenant, its id, status, results or '', event, 'forced' or ''
 -- Answer: how many statuses were written. A final status is overwritten only where forced.
 local final = { completed = true, failed = true, cancelled = true }
 local written = 0
-for i = 1, #KEYS, 2 do
-  local a = i * 2 + 1
-  local status, results, event, forced = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
+
+local function keep(tenant, job, event)
+  local entry = { 'XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 't', tenant, 'j', job, 'e', event }
+  local kept = redis.pcall(unpack(entry))
+  if type(kept) == 'table' and kept.err and string.find(kept.err, 'WRONGTYPE', 1, true) then
+    redis.call('DEL', KEYS[1])  -- another program's, where ours belongs
+    redis.call(unpack(entry))
+  end  -- where a user may not XADD (an ACL of an earlier release), the rest goes on
+end
+
+for i = 2, #KEYS, 2 do
+  local a = (i - 2) * 3 + 4
+  local tenant, job, status, results, event, forced = unpack(ARGV, a, a + 5)
   local present = redis.pcall('GET', KEYS[i])  -- of another type: overwritten, harms no other job
   if forced == 'forced' or type(present) ~= 'string' or not final[present] then
     redis.call('SET', KEYS[i], status, 'EX', ARGV[2])
     if results ~= '' then redis.call('SET', KEYS[i + 1], results, 'EX', ARGV[2]) end
     redis.call('PUBLISH', ARGV[1], event)
+    keep(tenant, job, event)
     written = written + 1
   end
 end

@@ -9,11 +9,13 @@ from urllib.parse import quote
 
 from argon2 import PasswordHasher
 
-from botrix.creators.creator import Check, Sighting, Whose
+from botrix.creators.creator import FIELDS, Check, Entries, Entry, Sighting, Whose
+from botrix.creators.declared import Setting, Type
 from botrix.errors import DirectoryError
 from botrix.model import Outcome, OutcomeKind
 
 SEALED, DEMANDS_A_CHANGE, GATED = (), False, False
+SETTINGS = (Setting("path", "The folder; it must be there.", Type.FILE, required=True),)
 _hash = PasswordHasher().hash
 
 
@@ -37,6 +39,16 @@ class Folder:
     async def find(self, wanted):
         return [await asyncio.to_thread(self._find, one) for one in wanted]
 
+    async def ours(self, after):
+        names = sorted(file.name for file in self._path.glob("*.json"))
+        page = [name for name in names if name > (after or "")][:100]
+        try:
+            entries = [await asyncio.to_thread(self._read, name) for name in page]
+        except (OSError, ValueError, KeyError):
+            return Entries(problem=f"a file in {self._path} cannot be read")
+        ours = [entry for entry in entries if entry.is_of_botrix]
+        return Entries(ours, page[-1] if page else None)
+
     async def create(self, wanted):
         return [await asyncio.to_thread(self._create, one) for one in wanted]
 
@@ -57,20 +69,26 @@ class Folder:
     def _find(self, one):
         entry_id = f"{quote(one.person.username.casefold(), safe='')}.json"
         try:
-            tag = json.loads((self._path / entry_id).read_text())["tag"]
+            entry = self._read(entry_id)
         except FileNotFoundError:
             return Sighting(Whose.NOBODY if self._path.is_dir() else Whose.UNSURE)
         except (OSError, ValueError, KeyError):
             return Sighting(Whose.UNSURE, detail=f"{entry_id} cannot be read")
-        if tag == one.tag:
-            return Sighting(Whose.OURS, entry_id)
-        return Sighting(Whose.OTHER_JOB if tag.startswith("botrix:") else Whose.FOREIGN, entry_id)
+        if entry.tag == one.tag:
+            return entry.seen(Whose.OURS)
+        return entry.seen(Whose.OTHER_JOB if entry.is_of_botrix else Whose.FOREIGN)
+
+    def _read(self, entry_id):
+        kept = json.loads((self._path / entry_id).read_text())
+        fields = {name: kept.get(name, "") for name in FIELDS}
+        return Entry(entry_id, kept["username"], kept["tag"], fields, kept.get("active", True))
 
     def _create(self, one):
         entry_id = f"{quote(one.person.username.casefold(), safe='')}.json"
         if not self._path.is_dir():
             return Outcome(OutcomeKind.RETRY, reason="directory away", counted=False)
-        kept = {"tag": one.tag, "username": one.person.username, "hash": _hash(one.password)}
+        fields = {name: getattr(one.person, name) for name in ("username", *FIELDS)}
+        kept = {"tag": one.tag, "hash": _hash(one.password), **fields}
         return _tried(entry_id, self._write, entry_id, kept, os.link)
 
     async def _change(self, entry_id, **new):
