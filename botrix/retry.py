@@ -132,9 +132,10 @@ def retry_after(text: str, most: float = 3600.0) -> float | None:
 
 
 def cut_short(account: LeasedAccount, begun: bool) -> Result:
-    """How an account goes back uncounted at the end of a session."""
+    """How an account goes back uncounted. Unsure, where some call may have landed unseen: who only
+    held it, as often as that was, leaves nothing to look for when its job is cancelled."""
     begun = begun and not account.loose  # a look without a lease leaves nothing in doubt
-    status = AccountStatus.UNSURE if begun or account.find_first else AccountStatus.PLANNED
+    status = AccountStatus.UNSURE if begun or account.in_doubt else AccountStatus.PLANNED
     return Result(
         account.job_id, account.index, account.attempt, status, reason="handed back",
         counted=False, in_doubt=begun, guarded=account.guarded, traceparent=account.traceparent,

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -313,6 +314,34 @@ async def test_cancel_ends_a_job(system: System) -> None:
     ended = await system.final(job)
     assert ended["status"] == "cancelled"
     assert ended["created"] + ended["cancelled"] == 1000
+
+
+async def test_cancel_is_at_once_also_for_what_was_held_before(system: System) -> None:
+    """A worker held its accounts, gave them back when it was paused, and holds them once more: no
+    call was made for them, so that nothing is looked for, which would take a minute and a half."""
+    system.add_directory("slow", delay=0.2, batch=1, concurrency=1)
+    await system.worker()
+    job = await system.generate(500, directory="slow")
+
+    def held(at_least: int) -> Callable[[], Awaitable[bool]]:
+        async def enough() -> bool:
+            (row,) = system.rows("SELECT count(*) FROM accounts WHERE status = 'leased'")
+            return bool(row[0] >= at_least)
+
+        return enough
+
+    async def given_back() -> bool:
+        return not await held(2)()
+
+    for _ in range(2):
+        await until(held(400), 15, "it is held")
+        await system.post(f"/api/jobs/{job}/pause", {}, 200)
+        await until(given_back, 15, "it is given back")
+        await system.post(f"/api/jobs/{job}/resume", {}, 200)
+    await until(held(400), 15, "it is held once more")
+    await system.post(f"/api/jobs/{job}/cancel", {}, 202)
+    ended = await system.final(job, 20)
+    assert (ended["status"], ended["created"] + ended["cancelled"]) == ("cancelled", 500)
 
 
 async def test_a_slow_directory_leaves_room_for_others(system: System) -> None:

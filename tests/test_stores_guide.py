@@ -35,6 +35,7 @@ def _commands() -> tuple[list[str], list[str]]:
 
 _WORKER = """
 worker() {
+  rm -f worker.log  # where the one before said what we wait for
   python -m botrix worker > worker.log 2>&1 & local pid=$!
   until grep -q "session started" worker.log; do
     kill -0 "$pid" || { cat worker.log; return 1; }

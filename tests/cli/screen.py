@@ -15,8 +15,10 @@ from tests.guides import ROOT
 from tests.servers.system import until
 
 PROGRAMS = Path(sys.executable).parent
-_NOTED = 'trap : INT; "$@"; echo $? > "$0.new"; mv "$0.new" "$0"'
-"""Not left to tmux, which now and then tells no status. Who is told to end is the command alone."""
+_NOTED = 'trap : INT; "$@"; echo $? > "$0.new"; mv "$0.new" "$0"; exec sleep 3600'
+"""Not left to tmux, which now and then tells no status. Who is told to end is the command alone.
+The sleep is ended with the screen: a pane whose program is gone is scrolled by what tmux says of
+it, which takes the first line away."""
 _SAID = frozenset({"NO_COLOR", "FORCE_COLOR", "TMUX", "COLUMNS", "LINES"})
 
 
@@ -30,7 +32,7 @@ class Screen:
     def __init__(self, folder: Path) -> None:
         self._socket, self._config = folder / "tmux", folder / "tmux.conf"
         self._status = folder / "status"
-        self._config.write_text("set -g remain-on-exit on\nset -g status off\n")
+        self._config.write_text("set -g status off\n")
 
     async def open(
         self, *command: str, url: str = "", width: int = 80, height: int = 24, **environ: str

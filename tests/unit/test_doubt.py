@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from botrix.creators.creator import Sighting, Wanted, Whose
 from botrix.creators.gate import Gate
 from botrix.model import LeasedAccount, Outcome, OutcomeKind, Person, Result
-from botrix.retry import Backoff
+from botrix.retry import Backoff, cut_short
 from botrix.sealing import Sealer
 from botrix.services import Directories
 from botrix.states import AccountStatus
@@ -110,3 +110,20 @@ async def test_of_a_cancelled_job_only_what_is_ours_counts(whose: Whose) -> None
     cancelled = replace(_ACCOUNT, attempt=2, find_first=True, find_only=True)
     result, tried = await _worked(directory, cancelled)
     assert (result.status, result.reason, tried) == (AccountStatus.PLANNED, "cancelled", [])
+
+
+@pytest.mark.parametrize(
+    ("begun", "doubted", "status"),
+    [
+        (False, False, AccountStatus.PLANNED),  # held, and held before, but never begun
+        (False, True, AccountStatus.UNSURE),
+        (True, False, AccountStatus.UNSURE),
+        (True, True, AccountStatus.UNSURE),
+    ],
+)
+def test_what_goes_back_is_unsure_only_where_a_call_may_have_landed(
+    begun: bool, doubted: bool, status: AccountStatus
+) -> None:
+    held = replace(_ACCOUNT, attempt=2, find_first=True, in_doubt=doubted)
+    back = cut_short(held, begun)
+    assert (back.status, back.counted, back.in_doubt) == (status, False, begun)
