@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from dataclasses import fields
 from typing import Any
 
@@ -29,6 +30,8 @@ router = APIRouter(tags=["accounts"])
 _SCHEMA = GenerateRequest.model_json_schema(ref_template="#/components/schemas/{model}")
 _SCHEMA.pop("$defs")  # answers name the same models, so that they stand among the components
 _DEFAULTS = GenerateRequest.model_fields
+_EPOCH = 1577836800.0
+"""2020 began; ten digits last until 2054, and are one more from then on."""
 _RUN = [one.name for one in fields(Run)]
 _BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}}
 
@@ -72,8 +75,10 @@ def _without_news(asked: GenerateRequest) -> str:
 
 
 def new_job_id() -> str:
-    """Sorts by nothing, says nothing, 80 bits."""
-    return f"job_{secrets.token_hex(10)}"
+    """By when it was made, to the millisecond, and 40 bits of chance: what is made at about the
+    same time lies side by side in the ledger, and is written with few pages."""
+    since = int((time.time() - _EPOCH) * 1e3)
+    return f"job_{since:010x}{secrets.token_hex(5)}"
 
 
 def fingerprint_of(verb: str, body: bytes) -> str:

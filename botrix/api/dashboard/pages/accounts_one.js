@@ -13,7 +13,6 @@ const Fact = ({ name, children }) => (children || children === 0 ? html`<div><dt
 
 function Facts({ account, job }) {
   const names = [account.given_name, account.family_name].filter(Boolean).join(" ");
-  const last = account.job_id.slice(0, 14);
   return html`<dl class="known">
     <${Fact} name="State"><${State} of="account" is=${account.status} /> <span class="note">${ACCOUNT[account.status]?.means}</span><//>
     ${account.reason && html`<${Fact} name="Why"><strong>${account.reason}</strong>${account.detail && html` <span class="note">${account.detail}</span>`}<//>`}
@@ -22,7 +21,7 @@ function Facts({ account, job }) {
     <${Fact} name="E-mail">${account.email}<//>
     <${Fact} name="Groups">${account.groups.join("; ")}<//>
     ${Object.entries(account.attributes).map(([name, value]) => html`<${Fact} key=${name} name=${name.replaceAll("_", " ")}>${value}<//>`)}
-    <${Fact} name="Job"><a href=${`#/jobs/${account.job_id}`}><code>${last}…</code></a> <span class="note">${account.row === null ? `number ${account.index + 1}` : `row ${account.row} of its roster`}</span><//>
+    <${Fact} name="Job"><a href=${`#/jobs/${account.job_id}`}><code>${account.job_id}</code></a> <span class="note">${account.row === null ? `number ${account.index + 1}` : `row ${account.row} of its roster`}</span><//>
     <${Fact} name="Directory">${job && job.directory}<//>
     <${Fact} name="Entry there">${account.entry_id && html`<code>${account.entry_id}</code>`}<//>
     <${Fact} name="Tries">${account.tries}<//>
