@@ -17,6 +17,7 @@ from typing import Any
 import asyncpg
 import sqlalchemy as sa
 
+from botrix.api.generate import new_job_id
 from botrix.audit import Actor
 from botrix.ledger.engine import create_engine
 from botrix.ledger.ledger import Ledger, Submission
@@ -68,17 +69,12 @@ class Ground:
         return int(rows[0]["n"])
 
     async def submit(
-        self,
-        jobs: int,
-        count: int,
-        tenant: str = "default",
-        name: str = "bench",
-        directory: str = "noop",
+        self, jobs: int, count: int, tenant: str = "default", directory: str = "noop"
     ) -> None:
         for start in range(0, jobs, 500):
             new = [
-                NewJob(f"{name}-{n}", count, directory=directory, tenant_id=tenant)
-                for n in range(start, min(start + 500, jobs))
+                NewJob(new_job_id(), count, directory=directory, tenant_id=tenant)
+                for _ in range(start, min(start + 500, jobs))
             ]
             done = await self.ledger.submit([Submission(job) for job in new])
             await self.line.push([Placing(d.job_id, d.place or 0, Lane.NORMAL) for d in done])

@@ -211,7 +211,7 @@ async def _tens(postgres: PostgresServer | None, delay: float, waiting: int) -> 
     async with ground(postgres) as place:
         await place.directory("a", forget=True, delay=delay, **({"batch": 1} if delay else {}))
         await place.directory("b", forget=True)
-        await place.submit(waiting, 1, "a", "of-a")
+        await place.submit(waiting, 1, "a")
         if postgres:
             await checkpointed(place.settings.ledger_url)
         await place.worker("worker-1")
@@ -219,7 +219,7 @@ async def _tens(postgres: PostgresServer | None, delay: float, waiting: int) -> 
         tens: list[float] = []
         for n in range(12):
             await asyncio.sleep(0.2)
-            await place.submit(10, 1, "b", f"of-b{n}")
+            await place.submit(10, 1, "b")
             took = await place.took("b", 10 * (n + 1))
             if waiting and not await place.left("a"):
                 break  # nobody was left to wait beside

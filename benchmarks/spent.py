@@ -16,6 +16,7 @@ from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from botrix.api.generate import new_job_id
 from botrix.audit import Actor
 from botrix.ledger.engine import create_engine
 from botrix.ledger.ledger import Asked, Claim, Room, Submission, Verdict
@@ -68,7 +69,7 @@ async def _entered(services: Services, jobs: int, count: int) -> list[Asked]:
     asked: list[Asked] = []
     for start in range(0, jobs, 500):
         numbers = range(start, min(start + 500, jobs))
-        new = [Submission(NewJob(f"job-{n}", count, directory="noop")) for n in numbers]
+        new = [Submission(NewJob(new_job_id(), count, directory="noop")) for _ in numbers]
         asked += [Asked(one.job_id, one.place) for one in await services.ledger.submit(new)]
     return asked
 

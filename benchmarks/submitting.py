@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import psutil
 
 from benchmarks.ground import Ground, checkpointed, ground
+from botrix.api.generate import new_job_id
 from botrix.api.submitting import LARGEST, Submitting
 from botrix.keys import new_key
 from botrix.ledger.ledger import Submission
@@ -45,7 +46,7 @@ async def bulk(postgres: PostgresServer | None) -> float:
         if postgres:
             await checkpointed(place.settings.ledger_url)
         submitting = Submitting(place.ledger, place.line, _fail)
-        new = [NewJob(f"bulk-{n}", 1, directory="noop") for n in range(JOBS)]
+        new = [NewJob(new_job_id(), 1, directory="noop") for _ in range(JOBS)]
         began = time.perf_counter()
         telling = None
         for start in range(0, JOBS, LARGEST):
