@@ -22,6 +22,10 @@ _PARTS = ("drain", "idle", "crash")
 def main(arguments: Sequence[str]) -> int:
     """Status 1 where a peer could not be measured; what was measured is shown all the same."""
     given = _parser().parse_args(arguments)
+    if given.show:
+        told = json.loads(given.show.read_text())
+        report.show(list(peers().values()), told["versions"], told["runs"])
+        return 0
     chosen = _chosen(given.peers)
     size = Size(jobs=given.jobs, single=min(2000, given.jobs // 4))
     seen: Seen = {}
@@ -36,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         if given.json:  # after each run: what was measured outlives a run that is broken off
             told = report.document(chosen, seen, size, machine)
             given.json.write_text(json.dumps(told, indent=1) + "\n")
-    report.show(chosen, seen)
+    report.show(chosen, {peer.name: peer.version for peer in chosen}, seen)
     return 1 if failed else 0
 
 
@@ -47,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", choices=_PARTS, action="append", help="parts of it")
     parser.add_argument("--jobs", type=int, default=20_000)
     parser.add_argument("--json", type=Path, help="write all figures into this file")
+    parser.add_argument("--show", type=Path, help="measure nothing: the tables of such a file")
     return parser
 
 

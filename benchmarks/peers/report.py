@@ -1,4 +1,4 @@
-"""The table and the JSON of a run."""
+"""The tables and the JSON of a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import platform
 import sqlite3
 import statistics
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +23,25 @@ MEASURES = {
     "drain": ("drained, jobs/s", True),
     "single": ("put in one by one, jobs/s", True),
     "bulk": ("put in by many, jobs/s", True),
-    "p50": ("pickup at idle, p50, ms", False),
-    "p99": ("pickup at idle, p99, ms", False),
+    "p50": ("pickup, p50, ms", False),
+    "p99": ("pickup, p99, ms", False),
     "cpu worker": ("CPU of the worker, ms for 1,000 jobs", False),
     "cpu broker": ("CPU of the broker, ms for 1,000 jobs", False),
-    "rss": ("memory of the worker, RSS, MiB", False),
-    "pss": ("memory of the worker, shared once, MiB", False),
-    "bytes": ("broker, bytes a queued job", False),
-    "recovery": ("after SIGKILL, s until all was done", False),
-    "lost": ("jobs that had not run 120 s after it", False),
-    "doubled": ("jobs that ran more than once", False),
+    "rss": ("RSS, MiB", False),
+    "pss": ("RSS, shared once, MiB", False),
+    "bytes": ("broker, bytes a job", False),
+    "recovery": ("s until all was done", False),
+    "lost": ("not run 120 s after it", False),
+    "doubled": ("run more than once", False),
 }
 """Of each: how it is called, and whether more is better."""
 
 _RATIOS = [name for name in MEASURES if name not in ("lost", "doubled")]
+_TABLES = (
+    ("How fast", ("drain", "single", "bulk", "p50", "p99")),
+    ("At what cost", ("cpu worker", "cpu broker", "rss", "pss", "bytes")),
+    ("After SIGKILL, 1,000 jobs", ("recovery", "lost", "doubled")),
+)
 
 
 def medians(seen: Seen) -> dict[str, dict[str, float]]:
@@ -46,39 +51,50 @@ def medians(seen: Seen) -> dict[str, dict[str, float]]:
     }
 
 
-def ratios(found: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Each Botrix beside the best of the peers: above 1, Botrix is the better one by so much."""
-    ours = {name: figures for name, figures in found.items() if name.startswith("botrix")}
-    others = [figures for name, figures in found.items() if name not in ours]
-    told: dict[str, dict[str, float]] = {}
-    for name, figures in ours.items():
-        told[name] = {}
-        for measure in _RATIOS:
-            theirs = [other[measure] for other in others if measure in other]
-            if measure not in figures or not theirs:
-                continue
-            more = MEASURES[measure][1]
-            best, own = (max if more else min)(theirs), figures[measure]
-            above, below = (own, best) if more else (best, own)
-            told[name][measure] = above / below if below else 1.0
+def ratios(found: dict[str, dict[str, float]]) -> dict[str, dict[str, dict[str, float]]]:
+    """Each Botrix beside each peer: above 1, Botrix is the better one by so much."""
+    others = {name: figures for name, figures in found.items() if not _is_ours(name)}
+    return {
+        name: {other: _beside(figures, theirs) for other, theirs in others.items()}
+        for name, figures in found.items()
+        if _is_ours(name)
+    }
+
+
+def _beside(ours: dict[str, float], theirs: dict[str, float]) -> dict[str, float]:
+    told: dict[str, float] = {}
+    for measure in _RATIOS:
+        if measure in ours and measure in theirs:
+            pair = (ours[measure], theirs[measure])
+            above, below = pair if MEASURES[measure][1] else reversed(pair)
+            told[measure] = above / below if below else 1.0
     return told
 
 
-def show(peers: Sequence[Peer], seen: Seen) -> None:
-    """A table in Markdown, as docs/PERFORMANCE.md has it; medians, and ranges in brackets."""
-    found = medians(seen)
-    told = ratios(found)
-    shown = [peer for peer in peers if peer.name in found]
-    beside = [peer for peer in shown if peer.name in told]
-    heads = [f"{peer.title} {peer.version}" for peer in shown]
-    heads += [f"{peer.title}: of the best peer" for peer in beside]
-    print(_row(["what", *heads]))
-    print(_row(["---"] * (1 + len(heads))))
-    for measure, (title, _) in MEASURES.items():
-        cells = [_cell(seen[peer.name].get(measure)) for peer in shown]
-        cells += [_ratio(told[peer.name].get(measure)) for peer in beside]
-        if any(cells):
-            print(_row([title, *cells]))
+def _is_ours(name: str) -> bool:
+    return name.startswith("botrix")
+
+
+def show(peers: Sequence[Peer], versions: Mapping[str, str], seen: Seen) -> None:
+    """Tables in Markdown, as docs/PERFORMANCE.md has them; medians, and ranges in brackets."""
+    named = {
+        peer.name: f"{peer.title} {versions[peer.name]}" for peer in peers if peer.name in seen
+    }
+    for title, every in _TABLES:
+        if measures := [one for one in every if any(one in figures for figures in seen.values())]:
+            rows = {named[one]: [_cell(seen[one].get(m)) for m in measures] for one in named}
+            _table(title, measures, rows)
+    for ours, beside in ratios(medians(seen)).items():
+        rows = {named[one]: [_ratio(told.get(m)) for m in _RATIOS] for one, told in beside.items()}
+        if rows:
+            _table(f"{named[ours]} beside each (above 1: Botrix is better)", _RATIOS, rows)
+
+
+def _table(title: str, measures: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
+    heads = [MEASURES[one][0] for one in measures]
+    print(f"\n{_row([title, *heads])}\n{_row(['---'] * (1 + len(heads)))}")
+    for name, cells in rows.items():
+        print(_row([name, *cells]))
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -93,7 +109,7 @@ def _cell(values: Sequence[float] | None) -> str:
 
 
 def _ratio(ratio: float | None) -> str:
-    return "" if ratio is None else f"{ratio:.2f} x"
+    return "" if ratio is None else f"{ratio:.2f}"
 
 
 def _short(value: float) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from benchmarks.peers import report
+from benchmarks.peers.command import main
 from benchmarks.peers.measuring import Size, crashed, drained, idle
 from benchmarks.peers.peer import HERE, PROGRAMS, Peer, peers
 from tests.servers.postgres import PostgresServer
@@ -47,13 +49,31 @@ def test_each_has_its_program_and_a_pinned_list(peer: Peer) -> None:
     assert "--hash=sha256:" in (lists / f"{peer.package}.lock").read_text()
 
 
-def test_botrix_is_compared_with_the_best_of_the_others() -> None:
+def test_botrix_is_compared_with_each_of_the_others() -> None:
     found = {
-        "botrix": {"drain": 300.0, "p50": 4.0, "rss": 50.0},
-        "slow": {"drain": 100.0, "p50": 1.0},
+        "botrix": {"drain": 300.0, "p50": 4.0, "rss": 50.0, "lost": 0.0},
+        "slow": {"drain": 100.0, "p50": 1.0, "lost": 3.0},
         "fast": {"drain": 200.0, "p50": 2.0},
     }
-    assert report.ratios(found) == {"botrix": {"drain": 1.5, "p50": 0.25}}
+    assert report.ratios(found) == {
+        "botrix": {"slow": {"drain": 3.0, "p50": 0.25}, "fast": {"drain": 1.5, "p50": 0.5}}
+    }
+
+
+def test_tables_are_shown_again_from_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = {
+        "botrix": {"drain": [300.0, 500.0, 400.0], "recovery": [0.5]},
+        "bullmq": {"drain": [1000.0, 900.0, 1200.0], "lost": [2.0]},
+    }
+    file = tmp_path / "peers.json"
+    file.write_text(json.dumps({"versions": {"botrix": "1.0", "bullmq": "6.0"}, "runs": seen}))
+    assert main(["--show", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert "| Botrix, SQLite 1.0 | 400 (300 to 500) |" in said
+    assert "| BullMQ (Node) 6.0 |  | 2 |" in said
+    assert "| BullMQ (Node) 6.0 | 0.40 |" in said
 
 
 @pytest.mark.parametrize("peer", MEASURED)
