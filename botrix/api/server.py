@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import uvicorn
 
-from botrix import traces
+from botrix import process, traces
 from botrix.errors import LedgerDown
 from botrix.notify import Notifier
 
@@ -30,6 +30,7 @@ class Server(uvicorn.Server):
         self._ending = ending
 
     async def main_loop(self) -> None:
+        process.begun()
         telling = asyncio.create_task(self._tell())
         try:
             await super().main_loop()

@@ -11,7 +11,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 
-from botrix import traces
+from botrix import process, traces
 from botrix.errors import BotrixError, LedgerDown, SessionLost
 from botrix.ledger.ledger import Ledger
 from botrix.log import set_up
@@ -59,6 +59,7 @@ async def _work(settings: Settings) -> int:
             async with notifier.waiting("waiting for the ledger"):
                 await _patiently(services.ledger.ping, settings, stopping)
                 worker_id = await _own_id(services.ledger, settings.worker_id, stopping)
+            process.begun()
             while not stopping.is_set():
                 session = Session(services, worker_id, stats, notifier, duty)
                 async with notifier.waiting("waiting for the ledger"):
