@@ -14,6 +14,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from botrix.api.problems import Problem, answer_to
+from botrix.api.together import Together
 
 _PIPELINED = 32
 """Requests of a connection that may wait for the answer to an earlier one."""
@@ -44,7 +45,7 @@ class Protocol(HttpToolsProtocol):
         self._over = False  # nothing more is read
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(Together(transport, self.loop))  # type: ignore[arg-type]
         self._within(self.head_within)
 
     def connection_lost(self, exc: Exception | None) -> None:
