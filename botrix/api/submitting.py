@@ -1,4 +1,5 @@
-"""Group commit at the door: whatever arrived during the last commit goes into the next one.
+"""Group commit at the door: whatever arrived during the last commit goes into the next one, and
+what is just arriving with it.
 
 Each caller is answered for its own job, after the commit, and once the line was told: where many
 wait, while the next commit is under way. A line that is down costs nobody a job: the dispatcher
@@ -96,6 +97,7 @@ class Submitting:
     async def _commits(self) -> None:
         while True:
             await self._some.wait()
+            await self._arrived()
             batch, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
             if not self._waiting:
                 self._some.clear()
@@ -109,6 +111,14 @@ class Submitting:
             await self._committed.put((batch, answers))
             if len(self._waiting) < LARGEST:  # who is answered now asks anew: one commit for all
                 await self._committed.join()
+
+    async def _arrived(self) -> None:
+        """Until a turn of the loop, which reads what all connections have, brings no more: of those
+        who are answered together the first to ask anew would have a commit for himself."""
+        before = 0
+        while before < len(self._waiting) < LARGEST:
+            before = len(self._waiting)
+            await asyncio.sleep(0)
 
     async def _announces(self) -> None:
         """In the order of the commits; then each caller is answered, so that what he does next

@@ -66,6 +66,19 @@ async def _settled() -> None:
         await asyncio.sleep(0)
 
 
+async def test_what_is_arriving_is_one_commit(gated: _Gated) -> None:
+    async with _begun(gated) as submitting:
+        asking = []
+        for n in range(LARGEST + 100):
+            one = submitting.submit(Submission(NewJob(f"j{n}", 1)))
+            asking.append(asyncio.create_task(one))
+            await asyncio.sleep(0)
+        gated.let_commit.set()
+        gated.let_tell.set()
+        await asyncio.gather(*asking)
+        assert gated.commits == [LARGEST, 100]
+
+
 async def test_what_comes_during_a_commit_is_one_more(gated: _Gated) -> None:
     async with _begun(gated) as submitting:
         asking = [asyncio.create_task(submitting.submit(Submission(NewJob("first", 1))))]
