@@ -13,6 +13,7 @@ from ipaddress import ip_address
 
 import uvicorn
 from fastapi import Depends, FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from botrix import __version__, lag, traces
 from botrix.api import (
@@ -76,6 +77,8 @@ one. Who closes first loses no request; a server does, where one is sent just th
 _SWITCH = 0.0005
 """Seconds after which the interpreter is handed on. Each statement of SQLite, in a thread of its
 own, waits as long for it where requests keep the loop busy; a submission has about ten of them."""
+_NONE_OF_ITS_OWN: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+"""FastAPI's tells more of a request than `traced.py` does; each is asked whether it is wanted."""
 _NOUNS = (
     generate,
     imports,
@@ -143,6 +146,7 @@ def create_app(
         version=__version__,
         summary="Creates accounts in bulk, durably, in directories that you administer.",
         lifespan=lifespan,
+        telemetry=_NONE_OF_ITS_OWN,
         docs_url=None,
         redoc_url=None,
         dependencies=[Depends(only_known)],

@@ -56,9 +56,7 @@ def read_as(model: type[M], body: bytes) -> M:
 def strict_json(body: bytes) -> object:
     """JSON without NaN, doubled keys or deep nesting. Raises Problem."""
     try:
-        said: object = json.loads(
-            body, object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_finite
-        )
+        said: object = _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except RecursionError:
         raise Problem(400, "Not JSON", "the body is nested too deeply") from None
     except ValueError as error:
@@ -96,3 +94,7 @@ def _finite(text: str) -> float:
 
 def _constant(text: str) -> object:
     raise ValueError(f"{text} is not a number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_finite)
+"""Made once: json.loads, which does the same, makes one each time."""
