@@ -121,6 +121,11 @@ FINAL_ACCOUNT = (
     AccountStatus.DELETED,
 )
 """In the order of a job's counters: each is also the name of a column of `jobs`."""
+TALLIED = (
+    *(f"jobs_{status}" for status in JobStatus),
+    *(f"accounts_{name}" for name in ("count", *FINAL_ACCOUNT, "retried")),
+)
+"""The columns of `tallies`: how many jobs there are of a state, and the sums of their counters."""
 
 JOB_STATUS_OF = {one.value: one for one in JobStatus}
 STAGE_OF = {one.value: one for one in Stage}

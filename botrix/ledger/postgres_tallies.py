@@ -5,10 +5,9 @@ Who reads sums all rows of a tenant, so it is the same before and after."""
 from __future__ import annotations
 
 from botrix.ledger.postgres_rows import Db
-from botrix.ledger.tables import tallies
+from botrix.states import TALLIED
 
-_COUNTS = [column.name for column in tallies.c if column.name not in ("tenant_id", "n")]
-_LISTED = ", ".join(_COUNTS)
+_LISTED = ", ".join(TALLIED)
 SUM_UP = f"""
 WITH few AS (
   SELECT tenant_id, n FROM tallies WHERE n > 0 ORDER BY tenant_id, n LIMIT $1
@@ -17,10 +16,10 @@ WITH few AS (
   DELETE FROM tallies t USING few f WHERE t.tenant_id = f.tenant_id AND t.n = f.n RETURNING t.*
 ), summed AS (
   INSERT INTO tallies AS t (tenant_id, n, {_LISTED})
-  SELECT tenant_id, 0, {", ".join(f"sum({name})" for name in _COUNTS)} FROM gone
+  SELECT tenant_id, 0, {", ".join(f"sum({name})" for name in TALLIED)} FROM gone
   GROUP BY tenant_id ORDER BY tenant_id
   ON CONFLICT (tenant_id, n) DO UPDATE
-  SET {", ".join(f"{name} = t.{name} + excluded.{name}" for name in _COUNTS)}
+  SET {", ".join(f"{name} = t.{name} + excluded.{name}" for name in TALLIED)}
 )
 SELECT count(*) FROM gone
 """

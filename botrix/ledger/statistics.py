@@ -14,12 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from botrix.ledger import account_lists
 from botrix.ledger.engine import begin
 from botrix.ledger.tables import accounts, jobs, tallies
-from botrix.states import FINAL_ACCOUNT, AccountStatus, JobStatus
+from botrix.states import FINAL_ACCOUNT, TALLIED, AccountStatus, JobStatus
 
 _SUMS = [
-    sa.cast(sa.func.coalesce(sa.func.sum(column), 0), sa.BigInteger).label(column.name)
-    for column in tallies.c
-    if column.name not in ("tenant_id", "n")
+    sa.cast(sa.func.coalesce(sa.func.sum(tallies.c[name]), 0), sa.BigInteger).label(name)
+    for name in TALLIED
 ]
 _MOST = 100_000
 """Unsure accounts that are counted; more of them would be told as planned."""

@@ -6,12 +6,7 @@ import sqlalchemy as sa
 
 from botrix.ledger.tables.base import count, metadata, one_of, tenant
 from botrix.model import DEFAULT_TENANT, Lane, Source
-from botrix.states import (
-    FINAL_ACCOUNT,
-    JobStatus,
-    OnConflict,
-    Stage,
-)
+from botrix.states import TALLIED, JobStatus, OnConflict, Stage
 
 place_sequence = sa.Sequence("place_sequence", metadata=metadata)
 
@@ -161,13 +156,7 @@ tallies = (
         metadata,
         sa.Column("tenant_id", sa.Text, primary_key=True),
         sa.Column("n", sa.BigInteger, primary_key=True, autoincrement=False),
-        *(
-            sa.Column(name, sa.BigInteger, nullable=False, server_default="0")
-            for name in (
-                *(f"jobs_{status}" for status in JobStatus),
-                *(f"accounts_{name}" for name in ("count", *FINAL_ACCOUNT, "retried")),
-            )
-        ),
+        *(sa.Column(name, sa.BigInteger, nullable=False, server_default="0") for name in TALLIED),
         sqlite_with_rowid=False,
     )
 )
