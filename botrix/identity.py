@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from pathlib import Path
 from random import Random
 from typing import NamedTuple, TypeAlias
 
@@ -210,18 +211,11 @@ def _base32(bits: int) -> str:
 
 def _load_names() -> tuple[list[_Name], list[_Name]]:
     """About 1,000 given and 1,000 family names: the same ones in every process."""
-    from mimesis import Person as Names  # here, as only planners need its 6 MB
-    from mimesis.locales import Locale
-
-    given: set[str] = set()
-    family: set[str] = set()
-    for locale in (Locale.EN, Locale.DE, Locale.FR):
-        names = Names(locale, seed=1)
-        given.update(names.first_name() for _ in range(450))
-        family.update(names.last_name() for _ in range(550))
-    return _usable(given), _usable(family)
+    return _names("given.txt"), _names("family.txt")
 
 
-def _usable(names: set[str]) -> list[_Name]:
-    found = [(name, _plain(name)) for name in sorted(names) if name.isalpha()]
+def _names(file: str) -> list[_Name]:
+    """Those whose form in usernames is short enough to be put in: see MAX_NAME."""
+    text = (Path(__file__).parent / "names" / file).read_text("utf-8")
+    found = [(name, _plain(name)) for name in text.splitlines()]
     return [name for name in found if 1 <= len(name[1]) <= MAX_NAME]

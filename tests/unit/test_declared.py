@@ -112,7 +112,7 @@ def test_files_are_for_the_terminal_unless_told_otherwise() -> None:
     assert Setting("url", "x.", Type.URL).place is From.ANYWHERE
 
 
-@pytest.mark.parametrize("library", ["aiohttp", "mimesis", "liquid"])
+@pytest.mark.parametrize("library", ["aiohttp", "liquid"])
 def test_they_are_told_without_loading_what_would_use_them(library: str) -> None:
     look = f"import sys, botrix.creators as c; c.described(); sys.exit({library!r} in sys.modules)"
     assert subprocess.run((sys.executable, "-c", look), check=False).returncode == 0
