@@ -155,7 +155,8 @@ SUSPECTED = f"a.crashes >= {SUSPECT} AND a.status IN ('planned', 'unsure')"
 
 class Move(msgspec.Struct, gc=False):
     """A job whose cursor moves. touched: it may have open accounts, so that the database must look
-    whether more can be claimed. walked: of one that walks, which accounts it has handed out."""
+    whether more can be claimed. walked: of one that walks, which accounts it has handed out.
+    whole: the cursor is at the end of the job."""
 
     id: str
     next_index: int
@@ -163,6 +164,7 @@ class Move(msgspec.Struct, gc=False):
     touched: bool
     cancelling: bool
     walked: int | None = None
+    whole: bool = False
 
 
 class Slices:
@@ -234,7 +236,8 @@ class Slices:
             self._plan_new(row, range(first, end))
         self._held[row.tenant_id, row.directory] += len(again) + end - first
         self._held_of[row.tenant_id] += len(again) + end - first
-        self.moves.append(Move(row.id, end, end < row.end, first > 0, cancelling))
+        whole = end == row.count
+        self.moves.append(Move(row.id, end, end < row.end, first > 0, cancelling, whole=whole))
         if row.status == JobStatus.PENDING:
             self.claim.started.append(row.state(JobStatus.RUNNING))
 

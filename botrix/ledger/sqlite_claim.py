@@ -28,7 +28,7 @@ from botrix.ledger.slices import (
 )
 from botrix.ledger.sqlite_governing import hold
 from botrix.ledger.sqlite_history import note
-from botrix.ledger.sqlite_rows import read, write
+from botrix.ledger.sqlite_rows import as_json, read, write
 from botrix.ledger.sqlite_sessions import require_live
 from botrix.ledger.sqlite_verbs import INSERT_JOBS, JOB_ROW, job_row, job_rows, next_places
 from botrix.model import LeasedAccount, NewJob
@@ -76,6 +76,13 @@ _MOVE = (
     " FROM (WITH m (id, next_index, walked, place, due_at, now) AS (VALUES {}) SELECT * FROM m) m"
     " WHERE jobs.id = m.id"
 )
+_MOVE_TO_END = (
+    "UPDATE jobs SET status = CASE status WHEN 'pending' THEN 'running' ELSE status END,"
+    " next_index = count, place = NULL, due_at = NULL, updated_at = ?"
+    " WHERE id IN (SELECT value FROM json_each(?))"
+)
+"""Likewise, of jobs of which all is handed out: without a row of values for each, which SQLite would
+keep in a table of their own."""
 
 
 def claim(
@@ -182,18 +189,17 @@ def _move(db: sqlite3.Connection, moves: Sequence[Move], now: float) -> dict[str
     opens = {m.id: db.execute(_OPEN_FROM, (m.id,)).fetchone()[0] for m in moves if m.touched}
     stay = [m.id for m in moves if not m.cancelling and (m.left or _past(opens.get(m.id), now))]
     places = dict(zip(stay, next_places(db, len(stay)), strict=True))
-    rows = [
-        (
-            m.id,
-            m.next_index,
-            m.walked,
-            places.get(m.id),
-            None if m.id in places else _due_at(m, opens, now),
-            now,
-        )
-        for m in moves
-    ]
+    rows, to_end = [], []
+    for m in moves:
+        place = places.get(m.id)
+        due_at = None if place is not None else _due_at(m, opens, now)
+        if m.whole and place is None and due_at is None:
+            to_end.append(m.id)
+        else:
+            rows.append((m.id, m.next_index, m.walked, place, due_at, now))
     write(db, _MOVE, "(?, ?, ?, ?, ?, ?)", rows)
+    if to_end:
+        db.execute(_MOVE_TO_END, (now, as_json(to_end)))
     return dict(places)
 
 

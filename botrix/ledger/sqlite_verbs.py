@@ -94,6 +94,13 @@ _TALLY = (
     " provisional, due, now) AS (VALUES {}) SELECT * FROM t) t WHERE jobs.id = t.id"
 )
 _TALLY_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_COMPLETE = (
+    "UPDATE jobs SET status = 'completed', created = count, place = NULL, due_at = NULL,"
+    " updated_at = ?1, finished_at = coalesce(finished_at, ?1)"
+    " WHERE id IN (SELECT value FROM json_each(?2))"
+)
+"""Likewise, of jobs whose accounts all were created: without a row of values for each, which SQLite
+would keep in a table of their own."""
 _FIRST_RESULTS = (
     "SELECT json_group_array(json_object('index', idx, 'username', username, 'status', status,"
     " 'reason', reason)) FROM (SELECT idx, username, status, reason FROM accounts"
@@ -308,9 +315,10 @@ def settle(
 ) -> list[JobState]:
     """The update that makes the counters add up sets the final state; what then failed or was
     cancelled is provisional until it was looked for again."""
-    rows, states = [], []
+    rows, complete, states = [], [], []
     for job, tally in moved:
         n = tally.counts
+        plain = len(n) == 1 and "created" in n
         ends = [
             job.created + n["created"], job.existing + n["existing"], job.failed + n["failed"],
             job.cancelled + n["cancelled"], job.deleted + n["deleted"],
@@ -320,8 +328,11 @@ def settle(
         created, existing, failed, cancelled, deleted = ends
         status = _final(job.status, failed) if over else job.status
         ends_now = over and job.status not in FINAL_JOB
-        provisional = ends_now and failed + cancelled > 0
-        rows.append((job.id, status, *ends, retried, over, provisional, tally.due, now))
+        if plain and created == job.count and status == JobStatus.COMPLETED:
+            complete.append(job.id)
+        else:
+            provisional = ends_now and failed + cancelled > 0
+            rows.append((job.id, status, *ends, retried, over, provisional, tally.due, now))
         state = JobState(
             job.id, job.tenant_id, JOB_STATUS_OF[status], LANE_OF[job.lane], job.directory,
             job.count, created, existing, failed, cancelled, deleted, retried, STAGE_OF[job.stage],
@@ -330,6 +341,8 @@ def settle(
         )  # fmt: skip
         states.append(state)
     write(db, _TALLY, _TALLY_ROW, rows)
+    if complete:
+        db.execute(_COMPLETE, (now, as_json(complete)))
     return states
 
 
