@@ -260,6 +260,17 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     traceparent: str | None = None
     loose: bool = False
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it was created by a call that leaves nothing to be said, as most are."""
+        return (
+            self.status is AccountStatus.CREATED
+            and self.reason is None
+            and self.detail is None
+            and self.counted
+            and not self.in_doubt
+        )
+
 
 class JobState(msgspec.Struct, frozen=True, gc=False):
     """A job's row as status, results and events show it. waits: for a person, and why. lasted:

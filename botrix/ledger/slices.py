@@ -110,8 +110,10 @@ _AWAY = (
     " WHERE t.tenant_id = j.tenant_id AND t.name = j.directory)"
 )
 GUARDED = "(j.stage <> 'create' OR j.reach IS NOT NULL OR j.max_failures IS NOT NULL)"
-JOB = ", ".join([*(f"j.{name}" for name in JobRow.__struct_fields__[:-3]), GUARDED, _POLICY, _AWAY])
-"""What JobRow is read from, of jobs j."""
+OWN = ", ".join([*(f"j.{name}" for name in JobRow.__struct_fields__[:-3]), GUARDED])
+"""What JobRow is read from, of jobs j, without what is their directories'; a claim needs that."""
+JOB = ", ".join([OWN, _POLICY, _AWAY])
+"""Likewise, with all."""
 ACCOUNT_COLUMNS = (
     "a.tenant_id, j.directory, a.job_id, a.idx, a.attempt, a.username, a.email, a.given_name,"
     " a.family_name, a.display_name, a.sealed, j.tries AS promised, a.tries, a.status,"

@@ -13,6 +13,7 @@ from botrix.ledger.notes import Note
 from botrix.ledger.slices import (
     ACCOUNT_COLUMNS,
     CLAIMABLE,
+    JOB,
     LOOSE,
     LOOSE_COLUMNS,
     NOT_AWAY,
@@ -65,10 +66,10 @@ _LEASE = (
     " attempt = attempt + 1, updated_at = ?2 WHERE job_id = ?3 AND idx = ?4"
 )
 _INSERT = (
-    "INSERT INTO accounts (job_id, idx, tenant_id, status, username, email, given_name,"
-    " family_name, display_name, extra, sealed, session_id, last_session, attempt, updated_at)"
-    " VALUES {}"
+    "INSERT INTO accounts (session_id, last_session, updated_at, status, attempt, job_id, idx,"
+    " tenant_id, username, email, given_name, family_name, display_name, extra, sealed) VALUES {}"
 )
+_NEW = "(?1, ?1, ?2, 'leased', 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _MOVE = (
     "UPDATE jobs SET status = CASE status WHEN 'pending' THEN 'running' ELSE status END,"
     " next_index = m.next_index, walked = coalesce(m.walked, jobs.walked), place = m.place,"
@@ -81,7 +82,7 @@ _MOVE_TO_END = (
     " next_index = count, place = NULL, due_at = NULL, updated_at = ?"
     " WHERE id IN (SELECT value FROM json_each(?))"
 )
-"""Likewise, of jobs of which all is handed out: without a row of values for each, which SQLite would
+"""Likewise, of jobs of which all is handed out: without a row of values each, which SQLite would
 keep in a table of their own."""
 
 
@@ -96,7 +97,7 @@ def claim(
     """Rules on each entry in order, and leases accounts to the session as far as there is room."""
     require_live(db, session)
     refused = _enter_raw(db, [one.raw for one in asked if one.raw is not None], now)
-    rows = job_rows(db, [one.id for one in asked])
+    rows = job_rows(db, [one.id for one in asked], JOB)
     slices = Slices(room, plan)
     for one in asked:
         row = rows.get(one.id)
@@ -175,12 +176,11 @@ def _write(db: sqlite3.Connection, session: str, slices: Slices, now: float) -> 
     new = [
         (
             p.job_id, p.index, tenant, p.person.username, p.person.email, p.person.given_name,
-            p.person.family_name, p.person.display_name, packed(p.person), p.sealed, session,
-            session, now,
+            p.person.family_name, p.person.display_name, packed(p.person), p.sealed,
         )
         for tenant, p in slices.new
     ]  # fmt: skip
-    write(db, _INSERT, "(?, ?, ?, 'leased', ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)", new)
+    write(db, _INSERT, _NEW, new, before=(session, now))
 
 
 def _move(db: sqlite3.Connection, moves: Sequence[Move], now: float) -> dict[str, int | None]:

@@ -1,7 +1,7 @@
 """Many rows in one statement of SQLite.
 
 Each statement, and each row that it gives, lets another thread of Python in, which is dear while
-one of them is busy. So rows go in by the hundred in one VALUES, and come out as one JSON text.
+one of them is busy. So rows go in by the hundreds in one VALUES, and come out as one JSON text.
 """
 
 from __future__ import annotations
@@ -9,20 +9,29 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
-_SIZES = (100, 20, 5, 1)  # few sizes, so that prepared statements are found again
+_SIZES = (250, 100, 20, 5, 1)  # few sizes, so that prepared statements are found again
 
 
-def write(db: sqlite3.Connection, sql: str, row: str, rows: Sequence[Sequence[Any]]) -> int:
-    """sql: with {} where the rows go; row: the placeholders of one. How many rows were changed
-    (the driver counts only for statements that begin with INSERT or UPDATE)."""
+def write(
+    db: sqlite3.Connection,
+    sql: str,
+    row: str,
+    rows: Sequence[Sequence[Any]],
+    before: Sequence[Any] = (),
+    after: Sequence[Any] = (),
+) -> int:
+    """sql: with {} where the rows go; row: the placeholders of one. before, after: values of the
+    placeholders on both sides of the rows; a row can name those before as ?1, ?2. How many rows
+    were changed (the driver counts only for statements that begin with INSERT or UPDATE)."""
     changed = 0
     for part in _parts(rows):
-        values = [value for one in part for value in one]
+        values = [*before, *chain.from_iterable(part), *after]
         changed += db.execute(_statement(sql, row, len(part)), values).rowcount
     return changed
 

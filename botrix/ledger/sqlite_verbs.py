@@ -16,7 +16,7 @@ from botrix.ledger.ledger import (
 )
 from botrix.ledger.notes import Note, of_result
 from botrix.ledger.quotas import COUNTED, LIMITED, QUOTA_COLUMNS, Quota
-from botrix.ledger.slices import JOB, JobRow
+from botrix.ledger.slices import OWN, JobRow
 from botrix.ledger.sqlite_audit import note_acts
 from botrix.ledger.sqlite_history import note
 from botrix.ledger.sqlite_rows import as_json, read, write
@@ -35,7 +35,7 @@ from botrix.states import (
 )
 
 _JOBS = (
-    f"SELECT json_group_array(json_array({JOB}))"
+    "SELECT json_group_array(json_array({}))"
     " FROM json_each(?) u CROSS JOIN jobs j WHERE j.id = u.value"
 )
 INSERT_JOBS = (
@@ -82,6 +82,15 @@ _RECORD = (
     " AND +accounts.session_id = r.session AND +accounts.status = 'leased'"
 )
 _RECORD_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_CREATED = (
+    "UPDATE accounts SET status = 'created', session_id = NULL, updated_at = ?,"
+    " entry_id = coalesce(r.entry_id, accounts.entry_id), reason = NULL, detail = NULL,"
+    " not_before = 0.0, tries = tries + 1"
+    " FROM (WITH r (entry_id, job_id, idx, attempt) AS (VALUES {}) SELECT * FROM r) r"
+    " WHERE accounts.job_id = r.job_id AND accounts.idx = r.idx AND accounts.attempt = r.attempt"
+    " AND +accounts.session_id = ? AND +accounts.status = 'leased'"
+)
+"""Likewise, of those that were created, and nothing more is to be said of them, as of most."""
 _TALLY = (
     "UPDATE jobs SET status = t.status, created = t.created, existing = t.existing,"
     " failed = t.failed, cancelled = t.cancelled, deleted = t.deleted, retried = t.retried,"
@@ -115,9 +124,10 @@ def job_row(job: NewJob, place: int | None, now: float) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def job_rows(db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, JobRow]:
+def job_rows(db: sqlite3.Connection, ids: Sequence[str], columns: str = OWN) -> dict[str, JobRow]:
     """Of those there are."""
-    return {row.id: row for row in read(db, _JOBS, (as_json(ids),), list[JobRow])}
+    sql = _JOBS.format(columns)
+    return {row.id: row for row in read(db, sql, (as_json(ids),), list[JobRow])}
 
 
 def next_places(db: sqlite3.Connection, n: int) -> range:
@@ -240,20 +250,29 @@ def record(db: sqlite3.Connection, session: str, results: Sequence[Result], now:
     """Compare-and-set on session and attempt; the counters move by the rows that matched."""
     require_live(db, session)
     jobs = job_rows(db, list({result.job_id for result in results}))
-    rows = [_row(result, jobs.get(result.job_id), session, now) for result in results]
+    rows = [
+        None if one.is_plain else _row(one, jobs.get(one.job_id), session, now) for one in results
+    ]
     db.execute("SAVEPOINT flush")
     stale: list[int] = []
-    if write(db, _RECORD, _RECORD_ROW, rows) < len(rows):
+    if _write(db, session, results, rows, now) < len(rows):
         db.execute("ROLLBACK TO flush")  # some were not ours any more: find out which
-        stale = [n for n, row in enumerate(rows) if not write(db, _RECORD, _RECORD_ROW, [row])]
+        for n, one in enumerate(results):
+            row = _row(one, jobs.get(one.job_id), session, now)
+            if not write(db, _RECORD, _RECORD_ROW, [row]):
+                stale.append(n)
     db.execute("RELEASE flush")
     tallies: defaultdict[str, Tally] = defaultdict(Tally)
     notes, missed = [], set(stale)
-    for n, (row, result) in enumerate(zip(rows, results, strict=True)):
-        if n not in missed:
-            tallies[result.job_id].count(row[0], row[4], result)
-            if result.reason or row[0] not in _SILENT:
-                notes.append(of_result(result, row[0], session))
+    for n, (told, result) in enumerate(zip(rows, results, strict=True)):
+        if n in missed:
+            continue
+        if told is None:
+            tallies[result.job_id].count(result.status, 0.0)
+            continue
+        tallies[result.job_id].count(told[0], told[4], result)
+        if result.reason or told[0] not in _SILENT:
+            notes.append(of_result(result, told[0], session))
     note(db, notes, now)
     states = settle(db, [(jobs[job_id], tally) for job_id, tally in tallies.items()], now)
     if any(result.guarded for result in results):
@@ -274,6 +293,22 @@ def _guard(
 
 def refused(db: sqlite3.Connection, session: str, results: Sequence[Result], now: float) -> None:
     note(db, [of_result(one, Happening.REFUSED, session) for one in results], now)
+
+
+def _write(
+    db: sqlite3.Connection,
+    session: str,
+    results: Sequence[Result],
+    rows: Sequence[tuple[Any, ...] | None],
+    now: float,
+) -> int:
+    """How many were still ours. rows: None for those that are plain."""
+    pairs = zip(results, rows, strict=True)
+    plain = [
+        (one.entry_id, one.job_id, one.index, one.attempt) for one, row in pairs if row is None
+    ]
+    ours = write(db, _CREATED, "(?, ?, ?, ?)", plain, before=(now,), after=(session,))
+    return ours + write(db, _RECORD, _RECORD_ROW, [row for row in rows if row is not None])
 
 
 _AGAIN = (AccountStatus.PLANNED, AccountStatus.UNSURE)
