@@ -12,10 +12,19 @@ from botrix.states import FINAL_JOB
 SHOWN_ACCOUNTS = 1000
 
 
-def update(job: JobState, accounts: bytes | None = None) -> Update:
+class _Shown(msgspec.Struct, frozen=True, gc=False):
+    """An account, as results show it."""
+
+    index: int
+    username: str
+    status: str
+    reason: str | None
+
+
+def update(job: JobState, accounts: bytes | None = None, at: float | None = None) -> Update:
     """`accounts` are the first of a final job, in order, as a JSON array of at most
-    SHOWN_ACCOUNTS; None while it is not final."""
-    told, results = Event.of(job).text(), None
+    SHOWN_ACCOUNTS; None while it is not final. at: None for now."""
+    told, results = Event.of(job, at).text(), None
     if job.status in FINAL_JOB and accounts is not None:
         results = _results(job, told, accounts.decode())
     return Update(job.tenant_id, job.id, job.status.value, results, told)
@@ -31,10 +40,5 @@ def _results(job: JobState, told: str, accounts: str) -> str:
 
 def shown(result: Result) -> bytes:
     """The accounts of a job that has just one."""
-    account = {
-        "index": result.index,
-        "username": result.username,
-        "status": result.status.value,
-        "reason": result.reason,
-    }
+    account = _Shown(result.index, result.username, result.status.value, result.reason)
     return msgspec.json.encode([account])

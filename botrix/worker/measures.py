@@ -41,24 +41,25 @@ class Measures:
         """One flush. A result whose job did not move was not accepted."""
         self.stale += len(recorded.stale)
         missed = set(recorded.stale)
-        moved = {job.id: self._told_apart((job.tenant_id, job.directory)) for job in recorded.jobs}
+        moved = {job.id: (job.tenant_id, job.directory) for job in recorded.jobs}
         counted = Counter(
-            (one.job_id, one.status, one.counted, one.look)
+            (moved[one.job_id], one.status, one.counted, one.look)
             for one in done
-            if not missed or (one.job_id, one.index) not in missed
+            if one.job_id in moved and (not missed or (one.job_id, one.index) not in missed)
         )
-        for (job_id, status, tried, look), n in counted.items():
-            if job_id in moved:
-                self.accounts[moved[job_id], _outcome(status, tried, look)] += n
+        for (directory, status, tried, look), n in counted.items():
+            self.accounts[self._told_apart(directory), _outcome(status, tried, look)] += n
         self.moved(recorded.jobs)
 
     def moved(self, jobs: Sequence[JobState]) -> None:
         """Those that are final have just become so."""
-        for job in jobs:
-            if job.status in FINAL_JOB:
-                self.jobs[self._told_apart((job.tenant_id, job.directory)), job.status.value] += 1
-                if job.lasted is not None:
-                    self.lasted[job.status].note(job.lasted)
+        ended = [job for job in jobs if job.status in FINAL_JOB]
+        counted = Counter((job.tenant_id, job.directory, job.status) for job in ended)
+        for (tenant, directory, status), n in counted.items():
+            self.jobs[self._told_apart((tenant, directory)), status.value] += n
+        for job in ended:
+            if job.lasted is not None:
+                self.lasted[job.status].note(job.lasted)
 
     def created(self, directory: Directory) -> Callable[[float], None]:
         """To be told the seconds of each call that creates there."""

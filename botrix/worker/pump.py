@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from botrix.errors import LineDown
 from botrix.ledger.ledger import Asked, Claim, Ledger, Verdict
 from botrix.line.entries import Entry, decode, encode
+from botrix.line.events import now
 from botrix.line.line import Back, Line, Rejected, Taken
 from botrix.model import NewJob, Source
 from botrix.traceparent import read
@@ -214,7 +215,8 @@ class Pump:
 
     async def _publish(self, claim: Claim) -> None:
         if claim.started:
-            await self._line.publish([update(job) for job in claim.started])
+            at = now()
+            await self._line.publish([update(job, at=at) for job in claim.started])
 
     async def _turn_without_line(self) -> bool:
         n = self._take_size()

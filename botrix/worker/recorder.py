@@ -10,14 +10,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 from botrix.errors import LedgerDown, LedgerError, LineDown, SessionLost
 from botrix.ledger.ledger import Ledger, Recorded
+from botrix.line.events import now
 from botrix.line.line import Line
-from botrix.line.shown import Update
-from botrix.model import JobState, Result
+from botrix.model import Result
 from botrix.states import FINAL_JOB, AccountStatus, JobStatus
 from botrix.worker.ended import Ended
 from botrix.worker.events import SHOWN_ACCOUNTS, shown, update
@@ -117,22 +117,22 @@ class Recorder:
 
     def _count(self, done: list[Result], recorded: Recorded) -> None:
         stats = self._stats
-        for result in done:
-            match result.status:
+        for (status, tried), n in Counter((one.status, one.counted) for one in done).items():
+            match status:
                 case AccountStatus.CREATED | AccountStatus.EXISTING:
-                    stats.accounts_created += 1
+                    stats.accounts_created += n
                 case AccountStatus.FAILED:
-                    stats.accounts_failed += 1
+                    stats.accounts_failed += n
                 case AccountStatus.PLANNED | AccountStatus.UNSURE:
-                    stats.accounts_retried += int(result.counted)
+                    stats.accounts_retried += n * tried
                 case _:
                     pass
-        for job in recorded.jobs:
-            if job.status in FINAL_JOB:
-                self._ended.tell(job, done)
-                stats.jobs_processed += 1
-                stats.jobs_succeeded += job.status == JobStatus.COMPLETED
-                stats.jobs_failed += job.status == JobStatus.FAILED
+        ended = [job for job in recorded.jobs if job.status in FINAL_JOB]
+        for job in ended:
+            self._ended.tell(job, done)
+        stats.jobs_processed += len(ended)
+        stats.jobs_succeeded += sum(job.status is JobStatus.COMPLETED for job in ended)
+        stats.jobs_failed += sum(job.status is JobStatus.FAILED for job in ended)
         stats.measures.recorded(done, recorded)
         if recorded.stale:
             text = "%d results came too late and were refused: another worker has these accounts"
@@ -141,14 +141,16 @@ class Recorder:
     async def _publish(self, done: list[Result], recorded: Recorded) -> None:
         """While the next flush is under way; one after another, so that no status overtakes."""
         by_job = {result.job_id: result for result in done}
+        at, updates = now(), []
         try:
-            await self._line.publish([await self._update(job, by_job) for job in recorded.jobs])
+            for job in recorded.jobs:
+                if job.status not in FINAL_JOB:
+                    accounts = None
+                elif job.count == 1:  # the common case needs no second look at the ledger
+                    accounts = shown(by_job[job.id])
+                else:
+                    accounts = await self._ledger.first_results(job.id, SHOWN_ACCOUNTS)
+                updates.append(update(job, accounts, at))
+            await self._line.publish(updates)
         except (LineDown, LedgerDown) as error:
             _log.debug("not published: %s", error)
-
-    async def _update(self, job: JobState, done: dict[str, Result]) -> Update:
-        if job.status not in FINAL_JOB:
-            return update(job)
-        if job.count == 1:  # the common case needs no second look at the ledger
-            return update(job, shown(done[job.id]))
-        return update(job, await self._ledger.first_results(job.id, SHOWN_ACCOUNTS))
