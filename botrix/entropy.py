@@ -13,7 +13,7 @@ _PAGE = 4096
 
 class _Page(threading.local):
     left = b""
-    at = 0
+    at = _PAGE
 
 
 _page = _Page()
@@ -22,15 +22,15 @@ _page = _Page()
 def random_bytes(n: int) -> bytes:
     """n bytes, at most 4096; as good as os.urandom's, since that is where they come from."""
     page = _page
-    at = page.at
-    if at + n > len(page.left):
-        page.left, at = os.urandom(_PAGE), 0
-    page.at = at + n
-    return page.left[at : at + n]
+    start, end = page.at, page.at + n
+    if end > _PAGE:
+        page.left, start, end = os.urandom(_PAGE), 0, n
+    page.at = end
+    return page.left[start:end]
 
 
 def _forget() -> None:
-    _page.left, _page.at = b"", 0
+    _page.left, _page.at = b"", _PAGE
 
 
 if hasattr(os, "register_at_fork"):

@@ -166,6 +166,6 @@ def new_password() -> str:
     read more into a leading "-".
     """
     drawn = random_bytes(19)
-    letters, signs = int.from_bytes(drawn[:2]), int.from_bytes(drawn[2:4])
-    start = _LETTERS[letters % len(_LETTERS)] + _SIGNS[signs % len(_SIGNS)]
+    both = int.from_bytes(drawn[:4])
+    start = _LETTERS[(both >> 16) % len(_LETTERS)] + _SIGNS[(both & 0xFFFF) % len(_SIGNS)]
     return start + urlsafe_b64encode(drawn[4:]).decode()

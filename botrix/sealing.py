@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -162,8 +163,13 @@ def _bound(head: bytes, tenant_id: str, tag: str) -> bytes:
     """What is bound is unambiguous: the tenant's length stands before it."""
     if head == _V1:
         return f"{tenant_id}\0{tag}".encode()
+    return _begun(head, tenant_id) + tag.encode()
+
+
+@lru_cache(maxsize=256)
+def _begun(head: bytes, tenant_id: str) -> bytes:
     tenant = tenant_id.encode()
-    return len(tenant).to_bytes(4, "big") + tenant + head[1:] + tag.encode()
+    return len(tenant).to_bytes(4, "big") + tenant + head[1:]
 
 
 def load_sealer(path: Path, keys: str = "") -> Sealer:

@@ -82,13 +82,16 @@ class JobRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     @property
     def end(self) -> int:
         """Only accounts of lower index are claimed."""
-        creating = self.stage == Stage.CREATE
-        return min(self.count, self.reach) if creating and self.reach is not None else self.count
+        if self.reach is None or self.stage != Stage.CREATE:
+            return self.count
+        return min(self.count, self.reach)
 
     @property
     def walks(self) -> bool:
         """Whether it hands out accounts that are all there, to be looked at without a lease: a
         look changes nothing, so whose is recorded first counts."""
+        if self.stage == Stage.CREATE:
+            return False
         there = self.stage == Stage.CHECK or (
             self.stage == Stage.PLAN and self.source == Source.IMPORT
         )
@@ -158,7 +161,7 @@ SUSPECTED = f"a.crashes >= {SUSPECT} AND a.status IN ('planned', 'unsure')"
 class Move(msgspec.Struct, gc=False):
     """A job whose cursor moves. touched: it may have open accounts, so that the database must look
     whether more can be claimed. walked: of one that walks, which accounts it has handed out.
-    whole: the cursor is at the end of the job."""
+    whole: all of it is handed out at once, so that nothing can be left."""
 
     id: str
     next_index: int
@@ -226,22 +229,28 @@ class Slices:
         if row.walks:
             self._walk(row, open_accounts, limit)
             return
-        due = min(limit, len(open_accounts))
-        again = [leased(open_accounts.popleft(), bump=1) for _ in range(due)]
+        again = self._take_again(open_accounts, limit) if open_accounts else 0
         first = end = row.next_index
+        last = row.end
         cancelling = row.status == JobStatus.CANCELLING
-        if not cancelling:
-            end = max(first, min(row.end, first + limit - len(again)))
-        self.again.extend(again)
-        self.claim.accounts.extend(again)
+        if not cancelling and first < last:
+            end = min(last, first + limit - again)
         if end > first:
             self._plan_new(row, range(first, end))
-        self._held[row.tenant_id, row.directory] += len(again) + end - first
-        self._held_of[row.tenant_id] += len(again) + end - first
-        whole = end == row.count
-        self.moves.append(Move(row.id, end, end < row.end, first > 0, cancelling, whole=whole))
+        self._held[row.tenant_id, row.directory] += again + end - first
+        self._held_of[row.tenant_id] += again + end - first
+        whole = first == 0 and end == row.count
+        self.moves.append(Move(row.id, end, end < last, first > 0, cancelling, whole=whole))
         if row.status == JobStatus.PENDING:
             self.claim.started.append(row.state(JobStatus.RUNNING))
+
+    def _take_again(self, open_accounts: deque[Any], limit: int) -> int:
+        """How many these are."""
+        due = min(limit, len(open_accounts))
+        again = [leased(open_accounts.popleft(), bump=1) for _ in range(due)]
+        self.again.extend(again)
+        self.claim.accounts.extend(again)
+        return due
 
     def _walk(self, row: JobRow, open_accounts: deque[Any], limit: int) -> None:
         end = min(row.count, row.walked + limit)

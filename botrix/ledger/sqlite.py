@@ -110,9 +110,10 @@ class SqliteLedger:
 
     async def record(self, session: str, results: Sequence[Result]) -> Recorded:
         verb = sqlite_verbs.record
-        if any(one.status is AccountStatus.DELETED for one in results):
+        kinds = {(one.status, one.loose) for one in results}
+        if any(status is AccountStatus.DELETED for status, _ in kinds):
             verb = sqlite_removal.record_with_removals
-        elif any(one.loose for one in results):
+        elif any(loose for _, loose in kinds):
             verb = sqlite_looks.record_with_looks
         return await self._write(lambda db, now: verb(db, session, results, now))
 

@@ -77,12 +77,12 @@ _MOVE = (
     " FROM (WITH m (id, next_index, walked, place, due_at, now) AS (VALUES {}) SELECT * FROM m) m"
     " WHERE jobs.id = m.id"
 )
-_MOVE_TO_END = (
+_MOVE_WHOLE = (
     "UPDATE jobs SET status = CASE status WHEN 'pending' THEN 'running' ELSE status END,"
     " next_index = count, place = NULL, due_at = NULL, updated_at = ?"
     " WHERE id IN (SELECT value FROM json_each(?))"
 )
-"""Likewise, of jobs of which all is handed out: without a row of values each, which SQLite would
+"""Likewise, of jobs that are handed out whole: without a row of values for each, which SQLite would
 keep in a table of their own."""
 
 
@@ -106,7 +106,7 @@ def claim(
         elif row is None:
             slices.refuse(Ruling(one.id, Verdict.STALE))
         else:
-            slices.rule(one, row, _due(db, row, slices.room_for(row), now))
+            slices.rule(one, row, _due(db, row, slices, now))
     _write(db, session, slices, now)
     hold(db, slices.held, now)
     return slices.placed(_move(db, slices.moves, now))
@@ -159,15 +159,18 @@ def _enter_raw(db: sqlite3.Connection, raw: Sequence[NewJob], now: float) -> dic
     return refused
 
 
-def _due(db: sqlite3.Connection, row: JobRow, limit: int, now: float) -> deque[Any]:
+def _due(db: sqlite3.Connection, row: JobRow, slices: Slices, now: float) -> deque[Any]:
     """Accounts that may be claimed again; a job of which nothing was claimed has none yet. Of one
     that walks, those that come next."""
-    if row.walks and limit > 0:
+    if row.next_index == 0 and not row.walks:
+        return deque()
+    limit = slices.room_for(row)
+    if limit <= 0:
+        return deque()
+    if row.walks:
         last = row.walked + limit - 1
         found = read(db, _WALK, (row.id, row.walked, last, -row.look), list[tuple[Any, ...]])
         return deque(found)
-    if row.next_index == 0 or limit <= 0:
-        return deque()
     return deque(db.execute(_DUE, (row.id, now, limit)))
 
 
@@ -186,20 +189,25 @@ def _write(db: sqlite3.Connection, session: str, slices: Slices, now: float) -> 
 def _move(db: sqlite3.Connection, moves: Sequence[Move], now: float) -> dict[str, int | None]:
     """Gives each job a new place where work is left now, else the time at which some will be.
     One that is being cancelled waits for the dispatcher, who sweeps before it places."""
+    whole = [m.id for m in moves if m.whole]
+    moves = [m for m in moves if not m.whole]
     opens = {m.id: db.execute(_OPEN_FROM, (m.id,)).fetchone()[0] for m in moves if m.touched}
     stay = [m.id for m in moves if not m.cancelling and (m.left or _past(opens.get(m.id), now))]
     places = dict(zip(stay, next_places(db, len(stay)), strict=True))
-    rows, to_end = [], []
-    for m in moves:
-        place = places.get(m.id)
-        due_at = None if place is not None else _due_at(m, opens, now)
-        if m.whole and place is None and due_at is None:
-            to_end.append(m.id)
-        else:
-            rows.append((m.id, m.next_index, m.walked, place, due_at, now))
+    rows = [
+        (
+            m.id,
+            m.next_index,
+            m.walked,
+            places.get(m.id),
+            None if m.id in places else _due_at(m, opens, now),
+            now,
+        )
+        for m in moves
+    ]
     write(db, _MOVE, "(?, ?, ?, ?, ?, ?)", rows)
-    if to_end:
-        db.execute(_MOVE_TO_END, (now, as_json(to_end)))
+    if whole:
+        db.execute(_MOVE_WHOLE, (now, as_json(whole)))
     return dict(places)
 
 

@@ -334,6 +334,11 @@ class Tally:
         self.counts: defaultdict[str, int] = defaultdict(int)  # a Counter takes twice as long
         self.due: float | None = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether accounts were created and nothing else."""
+        return len(self.counts) == 1 and "created" in self.counts
+
     def add(self, changes: Mapping[str, int]) -> None:
         for name, n in changes.items():
             self.counts[name] += n
@@ -352,18 +357,17 @@ def settle(
     cancelled is provisional until it was looked for again."""
     rows, complete, states = [], [], []
     for job, tally in moved:
-        n = tally.counts
-        plain = len(n) == 1 and "created" in n
-        ends = [
-            job.created + n["created"], job.existing + n["existing"], job.failed + n["failed"],
-            job.cancelled + n["cancelled"], job.deleted + n["deleted"],
-        ]  # fmt: skip
-        retried = job.retried + n["retried"]
-        over = sum(ends) == job.count
-        created, existing, failed, cancelled, deleted = ends
+        n = tally.counts.get
+        ends = created, existing, failed, cancelled, deleted = (
+            job.created + n("created", 0), job.existing + n("existing", 0),
+            job.failed + n("failed", 0), job.cancelled + n("cancelled", 0),
+            job.deleted + n("deleted", 0),
+        )  # fmt: skip
+        retried = job.retried + n("retried", 0)
+        over = created + existing + failed + cancelled + deleted == job.count
         status = _final(job.status, failed) if over else job.status
         ends_now = over and job.status not in FINAL_JOB
-        if plain and created == job.count and status == JobStatus.COMPLETED:
+        if status == JobStatus.COMPLETED and tally.is_plain and created == job.count:
             complete.append(job.id)
         else:
             provisional = ends_now and failed + cancelled > 0

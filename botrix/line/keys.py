@@ -39,6 +39,7 @@ STATUS_TTL = 3600
 REQUESTS_TTL = 120
 """Seconds that a count of requests stays: longer than its minute."""
 
+STATUS_PREFIX, RESULTS_PREFIX = "botrix:jobs:status:", "botrix:jobs:results:"
 HEALTH_PREFIX = "botrix:worker:health:"
 
 
@@ -54,12 +55,12 @@ def requests(tenant_id: str, minute: int) -> str:
 
 def status(job_id: str) -> str:
     """STRING: the job's status."""
-    return f"botrix:jobs:status:{job_id}"
+    return STATUS_PREFIX + job_id
 
 
 def results(job_id: str) -> str:
     """STRING: JSON, counts and the first accounts of a final job."""
-    return f"botrix:jobs:results:{job_id}"
+    return RESULTS_PREFIX + job_id
 
 
 def health(worker_id: str) -> str:

@@ -54,8 +54,10 @@ class ShownByServer:
         names = [keys.EVENTS]
         values = [keys.UPDATES, str(keys.STATUS_TTL), str(keys.EVENTS_KEPT)]
         for u in updates:
-            names += [keys.status(u.job_id), keys.results(u.job_id)]
-            values += [u.tenant_id, u.job_id, u.status, u.results or "", u.event, _forced(u)]
+            job = u.job_id
+            names += (keys.STATUS_PREFIX + job, keys.RESULTS_PREFIX + job)
+            forced = "forced" if u.forced else ""
+            values += (u.tenant_id, job, u.status, u.results or "", u.event, forced)
         await self._call("publish", names, values)
 
     async def get(self, key: str) -> bytes | None:
@@ -91,7 +93,7 @@ class ShownByCluster:
         async with self._alone() as cluster:
             pipe = cluster.pipeline()
             for u in updates:
-                shown = (str(keys.STATUS_TTL), u.status, _forced(u))
+                shown = (str(keys.STATUS_TTL), u.status, "forced" if u.forced else "")
                 pipe.eval(self._script, 1, keys.status(u.job_id), *shown)
             written = await answer(pipe.execute())
             pipe = cluster.pipeline()
@@ -137,7 +139,3 @@ class ShownByCluster:
 async def answer(asked: Any) -> Any:
     """redis-py types one method for both of its clients; only awaiting tells them apart."""
     return await asked
-
-
-def _forced(update: Update) -> str:
-    return "forced" if update.forced else ""

@@ -357,25 +357,27 @@ class Desk:
     async def _attempt(self, creator: Creator, batch: Sequence[LeasedAccount]) -> list[Outcome]:
         """An account whose password cannot be had keeps none of its batch from being tried."""
         asked = [self._wanted(account) for account in batch]
-        able = [n for n, one in enumerate(asked) if isinstance(one, Wanted)]
         wanted = [one for one in asked if isinstance(one, Wanted)]
         means = Means(self._directories, self._those_of, self.sure, self.measures)
+        if len(wanted) == len(batch):
+            return await as_staged(means, creator, batch, wanted)
+        able = [n for n, one in enumerate(asked) if isinstance(one, Wanted)]
         tried = await as_staged(means, creator, [batch[n] for n in able], wanted)
         outcomes = dict(zip(able, tried, strict=True))
         return [outcomes[n] if isinstance(one, Wanted) else one for n, one in enumerate(asked)]
 
     def _wanted(self, account: LeasedAccount) -> Wanted | Outcome:
         """Or what it came to: the key may be put back, but an erased password is gone."""
-        password = ""
+        tag, password = account.tag, ""
         if account.stage is Stage.REMOVE:
             known = (account.unguessable, False, account.entry_id)
-            return Wanted(account.tag, account.person, password, *known)
+            return Wanted(tag, account.person, password, *known)
         looked_for = account.find_only or account.stage in LOOKS
         if account.sealed is None and not looked_for:
             return Outcome(OutcomeKind.REJECTED, reason="password erased")
         try:
             if account.sealed is not None and not looked_for:
-                password = self._sealer.unseal(account.sealed, account.tenant_id, account.tag)
+                password = self._sealer.unseal(account.sealed, account.tenant_id, tag)
         except SettingsError as error:
             _log.warning("an account waits: %s", error, extra={"job": account.job_id})
             kind = OutcomeKind.UNKNOWN if account.find_first else OutcomeKind.RETRY
@@ -383,7 +385,7 @@ class Desk:
                 kind, reason="sealing key", detail=str(error), retry_after=_KEY_AGAIN, counted=False
             )
         must_change = (account.tenant_id, account.directory) in self._must_change
-        return Wanted(account.tag, account.person, password, account.unguessable, must_change)
+        return Wanted(tag, account.person, password, account.unguessable, must_change)
 
     def _finish(
         self,

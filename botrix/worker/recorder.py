@@ -117,7 +117,7 @@ class Recorder:
 
     def _count(self, done: list[Result], recorded: Recorded) -> None:
         stats = self._stats
-        for (status, tried), n in Counter((one.status, one.counted) for one in done).items():
+        for (status, tried), n in Counter([(one.status, one.counted) for one in done]).items():
             match status:
                 case AccountStatus.CREATED | AccountStatus.EXISTING:
                     stats.accounts_created += n
@@ -130,9 +130,10 @@ class Recorder:
         ended = [job for job in recorded.jobs if job.status in FINAL_JOB]
         for job in ended:
             self._ended.tell(job, done)
+        came_to = Counter([job.status for job in ended])
         stats.jobs_processed += len(ended)
-        stats.jobs_succeeded += sum(job.status is JobStatus.COMPLETED for job in ended)
-        stats.jobs_failed += sum(job.status is JobStatus.FAILED for job in ended)
+        stats.jobs_succeeded += came_to[JobStatus.COMPLETED]
+        stats.jobs_failed += came_to[JobStatus.FAILED]
         stats.measures.recorded(done, recorded)
         if recorded.stale:
             text = "%d results came too late and were refused: another worker has these accounts"

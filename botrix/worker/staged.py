@@ -31,8 +31,11 @@ async def as_staged(
     means: Means, creator: Creator, batch: Sequence[LeasedAccount], wanted: Sequence[Wanted]
 ) -> list[Outcome]:
     """One outcome for each account, in order; they are all of one directory."""
+    ways = {_way(one) for one in batch}
+    if len(ways) == 1:
+        return await _one_way(ways.pop(), means, creator, batch, wanted)
     outcomes: dict[int, Outcome] = {}
-    for way in sorted({_way(one) for one in batch}):
+    for way in sorted(ways):
         which = [n for n, one in enumerate(batch) if _way(one) is way]
         some, asked = [batch[n] for n in which], [wanted[n] for n in which]
         done = await _one_way(way, means, creator, some, asked)

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 
 import pytest
+import sqlalchemy as sa
 from msgspec.structs import replace
 
 from botrix.audit import NOBODY
@@ -14,6 +15,7 @@ from botrix.errors import SessionLost
 from botrix.ledger.engine import create_engine
 from botrix.ledger.ledger import Asked, Due, Ledger, Room, Submission, Verdict
 from botrix.ledger.queries import Queries
+from botrix.ledger.tables import jobs
 from botrix.model import Lane, LeasedAccount, NewJob, Person, PlannedAccount, Result, Source
 from botrix.states import AccountStatus, JobStatus
 from tests.servers.keys import CONSOLE
@@ -36,6 +38,11 @@ async def placed(ledger: Ledger, job: NewJob) -> Asked:
 def result(account: LeasedAccount, status: AccountStatus, **more: object) -> Result:
     made = Result(account.job_id, account.index, account.attempt, status, reason="r")
     return replace(made, **more)  # type: ignore[arg-type]
+
+
+def plainly(account: LeasedAccount) -> Result:
+    """Of one that was created, with nothing more to say, as most are."""
+    return result(account, AccountStatus.CREATED, reason=None, entry_id="e")
 
 
 async def test_a_key_gives_the_same_job_and_refuses_another_body(ledger: Ledger) -> None:
@@ -127,6 +134,55 @@ async def test_a_result_counts_once_and_only_while_leased(ledger: Ledger) -> Non
     assert recorded.stale == [("j", 0)]
     job = recorded.jobs[0]
     assert (job.status, job.created, job.failed) == (JobStatus.FAILED, 1, 1)
+
+
+async def test_what_another_session_leased_is_refused(ledger: Ledger) -> None:
+    asked = await placed(ledger, NewJob("j", 2))
+    claim = await ledger.claim("s1", [asked], Room(10), plan)
+    await ledger.open_session("s2", "w2", "host", 2, "0")
+    one, two = (plainly(account) for account in claim.accounts)
+    recorded = await ledger.record("s2", [one, two])
+    assert (recorded.accepted, recorded.stale, recorded.jobs) == (0, [("j", 0), ("j", 1)], [])
+    recorded = await ledger.record("s1", [one, replace(one, attempt=2)])
+    assert (recorded.accepted, recorded.stale) == (1, [("j", 0)])
+    recorded = await ledger.record("s1", [two, one])
+    assert (recorded.accepted, recorded.stale) == (1, [("j", 0)])
+    assert [(job.status, job.created) for job in recorded.jobs] == [(JobStatus.COMPLETED, 2)]
+
+
+async def test_jobs_that_end_together_end_each_in_its_way(ledger: Ledger, queries: Queries) -> None:
+    sizes = {"whole": 1, "two": 2, "known": 2, "mixed": 2, "open": 2, "left": 501}
+    asked = [await placed(ledger, NewJob(name, count)) for name, count in sizes.items()]
+    claim = await ledger.claim("s1", asked, Room(1000), plan)
+    assert {job.id for job in claim.started} == set(sizes)
+    assert [r.id for r in claim.rulings if r.back is not None] == ["left"]
+    before = {name: await _row(queries, name) for name in sizes}
+    assert {name: row["next_index"] for name, row in before.items()} == {**sizes, "left": 500}
+    assert {row["status"] for row in before.values()} == {"running"}
+    assert [name for name, row in before.items() if row["place"] is not None] == ["left"]
+    results = [plainly(a) for a in claim.accounts if (a.job_id, a.index) != ("open", 1)]
+    others = {("known", 1): AccountStatus.EXISTING, ("mixed", 1): AccountStatus.FAILED}
+    said = [
+        replace(r, status=others[key], reason="r") if (key := (r.job_id, r.index)) in others else r
+        for r in results
+    ]
+    recorded = await ledger.record("s1", said)
+    assert recorded.accepted == len(said)
+    ended = {"whole": "completed", "two": "completed", "known": "completed", "mixed": "failed"}
+    for job in recorded.jobs:
+        row = await _row(queries, job.id)
+        assert row["status"] == job.status == ended.get(job.id, "running")
+        assert (row["created"], row["failed"]) == (job.created, job.failed)
+        assert (row["finished_at"] is not None) == (job.lasted is not None) == (job.id in ended)
+    assert {job.id: job.created for job in recorded.jobs} == {
+        "whole": 1, "two": 2, "known": 1, "mixed": 1, "open": 1, "left": 500
+    }  # fmt: skip
+
+
+async def _row(queries: Queries, job_id: str) -> dict[str, object]:
+    async with queries.engine.connect() as db:
+        found = await db.execute(sa.select(jobs).where(jobs.c.id == job_id))
+        return dict(found.mappings().one())
 
 
 async def test_a_retry_is_due_later_and_gets_a_place(ledger: Ledger) -> None:
