@@ -47,11 +47,21 @@ class Line(NamedTuple):
     detail: str
 
     def hash(self, before: str) -> str:
-        """before: that of the line before, "" at the first one. The text is JSON without blanks,
-        its number as Python writes it: so hashed every release."""
+        """before: that of the line before, "" at the first one."""
+        return hashlib.sha256(self.text(before)).hexdigest()
+
+    def text(self, before: str) -> bytes:
+        """JSON without blanks, its number as Python writes it: so hashed every release."""
         at = msgspec.Raw(repr(self.at).encode())
-        text = _encode((before, self.tenant_id, self.n, at, *self[3:]))
-        return hashlib.sha256(text).hexdigest()
+        return _encode((before, self.tenant_id, self.n, at, *self[3:]))
+
+
+def around(act: Act, actor: Actor) -> tuple[str, str]:
+    """Of the text of its line, for a database that knows the rest: it is `["BEFORE`, the first of
+    these, `N,AT`, the second."""
+    head = _encode(act.tenant_id).decode()
+    tail = _encode((*actor, act.what, act.object, act.detail)).decode()
+    return f'",{head},', f",{tail[1:]}"
 
 
 class Chain:

@@ -48,6 +48,7 @@ from botrix.ledger.ledger import (
     Submission,
     Submitted,
 )
+from botrix.ledger.postgres_entering import Entering
 from botrix.ledger.postgres_rows import Db
 from botrix.ledger.posting import Delivery, Receipt, Wanted
 from botrix.ledger.remedies import first_line, remedy
@@ -97,8 +98,13 @@ class PostgresLedger:
         self._timeout = timeout
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._opening = asyncio.Lock()
+        self._entering = Entering()
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
+        if submissions and self._entering.can(submissions):
+            done = await self._at_once(lambda db: self._entering.enter(db, submissions))
+            if done is not None:
+                return done
         return await self._write(lambda db: postgres_verbs.submit(db, submissions))
 
     async def open_session(

@@ -21,8 +21,7 @@ from botrix.ledger.turns import Turn, turned
 from botrix.model import LeasedAccount, NewJob, Person, Result
 from botrix.states import Happening
 
-INSERT_JOBS = f"""
-WITH t AS MATERIALIZED (SELECT {NOW} AS now)
+INSERT_INTO_JOBS = """
 INSERT INTO jobs (id, tenant_id, source, lane, directory, template, tries, count, groups,
                   traceparent, place, created_at, updated_at)
 SELECT u.id, u.tenant_id, u.source, u.lane, u.directory, u.template, u.tries, u.count, u.groups,
@@ -34,6 +33,7 @@ FROM t,
       u (id, tenant_id, source, lane, directory, template, tries, count, groups, traceparent, n)
       ORDER BY n) u
 """
+INSERT_JOBS = f"WITH t AS MATERIALIZED (SELECT {NOW} AS now) {INSERT_INTO_JOBS}"
 _ENTER = f"{INSERT_JOBS} RETURNING id, place, created_at AS at"
 _RUN = f"""
 UPDATE jobs j SET stage = u.stage, reach = u.reach, gate = u.gate, max_failures = u.max_failures,

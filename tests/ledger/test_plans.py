@@ -20,6 +20,7 @@ from botrix.ledger import (
     postgres_audit,
     postgres_claim,
     postgres_dispatch,
+    postgres_entering,
     postgres_governing,
     postgres_keeping,
     postgres_looks,
@@ -286,6 +287,7 @@ _INDEXES_BESIDE_KEYS: dict[str, set[str]] = {
     postgres_dispatch.PASSED_BY: {"ix_jobs_line"},
     postgres_dispatch.WAITING: {"ix_jobs_waiting"},
     postgres_verbs.LOCK_TENANTS: {"pk_tenants"},
+    postgres_entering.ENTER: {"pk_tenants"},
     postgres_verbs.OPEN_JOBS: {"ix_jobs_open"},
     postgres_audit.NOTE_ACTS: {"pk_tenants"},
     postgres_reconcile.OLDEST: {"ix_jobs_look"},
@@ -309,6 +311,7 @@ _INDEXES_BESIDE_KEYS: dict[str, set[str]] = {
 
 async def _every_verb_on_postgres(db: Any) -> None:
     await postgres_verbs.submit(db, _NEW)
+    assert await postgres_entering.Entering().enter(db, [Submission(NewJob("at once", 1))])
     done = await postgres_verbs.submit(db, _LIMITED)
     assert sum(one.place is not None for one in done) == 30
     assert await postgres_dispatch.several_tenants(db)
