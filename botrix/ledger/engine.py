@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -21,6 +22,8 @@ _MISSING = ("42P01", "42703")
 """PostgreSQL: there is no such table, or no such column."""
 _WITHIN = 10.0
 """Seconds for a connection or a statement; a database that takes longer counts as down."""
+_FRESH = 5.0
+"""Seconds after its use for which a connection is taken to live, if nothing else is known."""
 
 PLANNER = {
     "application_name": "botrix",
@@ -81,10 +84,17 @@ def create_engine(url: str, within: float | None = _WITHIN) -> AsyncEngine:
             url, timeout=_WITHIN, command_timeout=within, server_settings=planner
         )
 
-    return create_async_engine(
-        "postgresql+asyncpg://", async_creator=connect, pool_pre_ping=True, pool_size=5,
-        pool_timeout=_WITHIN, hide_parameters=True,
-    )  # fmt: skip
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        pool_size=5,
+        pool_timeout=_WITHIN,
+        pool_use_lifo=True,
+        hide_parameters=True,
+    )
+    sa.event.listen(engine.sync_engine, "checkin", _used)
+    sa.event.listen(engine.sync_engine, "checkout", _ask_whether_it_lives)
+    return engine
 
 
 @asynccontextmanager
@@ -94,6 +104,10 @@ async def begin(engine: AsyncEngine, *, reading: bool = False) -> AsyncIterator[
     try:
         async with engine.connect() as connection:
             await connection.execution_options(reading=reading)
+            if reading and engine.dialect.name == "postgresql":
+                # Each statement sees what is committed in any case: BEGIN and COMMIT would be two
+                # round trips for nothing.
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
             async with connection.begin():
                 yield connection
     except (sa.exc.OperationalError, sa.exc.InterfaceError, OSError) as error:
@@ -125,6 +139,23 @@ def _of_a_value(error: Exception) -> bool:
     """Whether a driver refused a value, before any database looked at it or when it did."""
     kinds = (sa.exc.DataError, OverflowError, UnicodeError)
     return isinstance(error, kinds) or type(error) is sa.exc.DBAPIError
+
+
+def _used(_connection: Any, record: Any) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _ask_whether_it_lives(connection: Any, record: Any, _proxy: Any) -> None:
+    """Before it is used again; one that was used just now is asked nothing, which would be three
+    round trips for each statement, but may be known to have ended."""
+    if connection.driver_connection.is_closed():
+        raise sa.exc.InvalidatePoolError
+    now = time.monotonic()
+    if now - record.info.get("used", now) > _FRESH:  # a new one was not used yet
+        try:
+            connection.ping()
+        except Exception as error:
+            raise sa.exc.InvalidatePoolError from error
 
 
 def _prepare(connection: Any, _record: Any) -> None:

@@ -62,7 +62,7 @@ class Keys:
 
     async def any_made(self) -> bool:
         """Whether a key was ever made: also when all were revoked, the door stays shut."""
-        async with self._begin() as db:
+        async with begin(self._engine, reading=True) as db:
             return (await db.execute(sa.select(keys.c.id).limit(1))).first() is not None
 
     async def bearer(self, key_id: str) -> Row | None:
