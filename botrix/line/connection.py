@@ -7,7 +7,7 @@ both are undone here.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -39,6 +39,8 @@ ANSWER_WITHIN = 2.0
 BLOCK_WITHIN = 10.0
 """Seconds; longer than any block."""
 _SCRIPT = "EVALSHA"
+_SMALL = 16 * 1024
+"""Bytes that a transport buffers, if need be, without asking who writes to wait."""
 _TOLD_WITHIN = 1.0
 """Seconds for a Sentinel to tell where the primary is, before another one is asked."""
 
@@ -80,7 +82,9 @@ class _Finding:
 
     async def connect(self) -> None:
         connection = cast(Any, self)
-        if connection.is_connected and self._epoch != self._where.epoch:
+        if connection.is_connected:
+            if self._epoch == self._where.epoch:
+                return
             await connection.disconnect()
         await cast(Any, super()).connect()
 
@@ -93,11 +97,28 @@ class _Finding:
         await cast(Any, super()).connect_check_health(*args, **options)
 
 
-class _Tcp(_Packing, _Finding, Connection):
+class _Sending:
+    """Sends what is small in no task of its own, which redis-py makes for the time limit: the
+    transport takes it at once, and the limit of the answer counts."""
+
+    _writer: Any
+
+    async def send_packed_command(
+        self, command: bytes | str | Iterable[bytes], check_health: bool = True
+    ) -> None:
+        connection, redis_py = cast(Any, self), cast(Any, super())
+        small = isinstance(command, list) and sum(map(len, command)) <= _SMALL
+        if small and connection.is_connected and not connection.health_check_interval:
+            self._writer.writelines(command)
+        else:
+            await redis_py.send_packed_command(command, check_health)
+
+
+class _Tcp(_Packing, _Sending, _Finding, Connection):
     pass
 
 
-class _Tls(_Packing, _Finding, SSLConnection):
+class _Tls(_Packing, _Sending, _Finding, SSLConnection):
     """All with one context, since to make one takes tens of milliseconds."""
 
     def __init__(self, *, context: RedisSSLContext | None = None, **options: Any) -> None:
@@ -105,7 +126,7 @@ class _Tls(_Packing, _Finding, SSLConnection):
         self.ssl_context: RedisSSLContext = context or self.ssl_context
 
 
-class _Unix(_Packing, _Finding, UnixDomainSocketConnection):
+class _Unix(_Packing, _Sending, _Finding, UnixDomainSocketConnection):
     pass
 
 

@@ -25,6 +25,7 @@ from botrix.line.entries import LONGEST, encode
 from botrix.line.outage import Outage
 from botrix.line.peeks import Peeks
 from botrix.line.shown import Shown, ShownByCluster, ShownByServer, Update, answer
+from botrix.line.straight import Command, Straight
 from botrix.line.stream import Stream, Told
 from botrix.model import Lane
 
@@ -73,6 +74,7 @@ class Line:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._redis = connections.lanes
+        self._straight = Straight(connections.lanes.connection_pool)
         self._address = connections.address
         self._outage = Outage(self._probe)
         self._texts = {path.stem: path.read_text() for path in _SCRIPTS.glob("*.lua")}
@@ -105,12 +107,10 @@ class Line:
         that this Line saw last, so that a repeat cannot settle the one that it never saw."""
         async with self._down():
             for _ in range(2):
-                pipe = self._redis.pipeline(transaction=False)
-                settle = self._settle(session, pump, back, rejected)
-                await self._add(pipe, "settle", *settle)
-                await self._add(pipe, "take", *_take(session, pump, n))
+                settle = await self._script("settle", *self._settle(session, pump, back, rejected))
+                take = await self._script("take", *_take(session, pump, n))
                 try:
-                    return self._taken(session, pump, (await pipe.execute())[1])
+                    return self._taken(session, pump, (await self._straight.ask(settle, take))[1])
                 except NoScriptError:
                     self._shas.clear()
             raise LineDown(_NO_SCRIPTS.format(self._address.shown))
@@ -132,9 +132,7 @@ class Line:
 
     async def push(self, placed: Sequence[Placing]) -> None:
         async with self._down():
-            pipe = self._redis.pipeline(transaction=False)
-            _push(pipe, placed)
-            await pipe.execute()
+            await self._straight.ask(*_pushes(placed))
 
     async def publish(self, updates: Sequence[Update]) -> None:
         if updates:
@@ -238,6 +236,7 @@ class Line:
     async def close(self) -> None:
         await self._outage.close()
         await self._peeks.close()
+        await self._straight.close()
         await self._connections.close()
 
     def _shows(self) -> Shown:
@@ -280,17 +279,15 @@ class Line:
 
     async def _call(self, script: str, names: Sequence[str], values: Sequence[Any]) -> Any:
         for _ in range(2):
-            sha = await self._sha(script)
+            command = await self._script(script, names, values)
             try:
-                return await answer(self._redis.evalsha(sha, len(names), *names, *values))
+                return (await self._straight.ask(command))[0]
             except NoScriptError:  # the server was restarted, or its scripts flushed
                 self._shas.clear()
         raise LineDown(_NO_SCRIPTS.format(self._address.shown))
 
-    async def _add(
-        self, pipe: Any, script: str, names: Sequence[str], values: Sequence[Any]
-    ) -> None:
-        pipe.evalsha(await self._sha(script), len(names), *names, *values)
+    async def _script(self, script: str, names: Sequence[str], values: Sequence[Any]) -> Command:
+        return ("EVALSHA", await self._sha(script), len(names), *names, *values)
 
     async def _sha(self, script: str) -> str:
         if script not in self._shas:
@@ -323,11 +320,9 @@ def _take(session: str, pump: str, n: int) -> tuple[list[str], list[Any]]:
     return names, [n, LONGEST, int(time.time())]
 
 
-def _push(pipe: Any, placed: Sequence[Placing]) -> None:
-    for lane in Lane:
-        entries = [encode(p.id, p.place) for p in placed if p.lane is lane]
-        if entries:
-            pipe.rpush(keys.LANES[lane], *entries)
+def _pushes(placed: Sequence[Placing]) -> list[Command]:
+    entries = {lane: [encode(p.id, p.place) for p in placed if p.lane is lane] for lane in Lane}
+    return [("RPUSH", keys.LANES[lane], *raw) for lane, raw in entries.items() if raw]
 
 
 def _reason(rejected: Rejected) -> bytes:
