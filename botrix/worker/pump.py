@@ -23,6 +23,7 @@ from botrix.traceparent import read
 from botrix.worker.claiming import Claiming
 from botrix.worker.desk import Desk
 from botrix.worker.events import update
+from botrix.worker.lookout import Lookout
 
 _log = logging.getLogger(__name__)
 _LARGEST_TAKE = 500
@@ -47,6 +48,7 @@ class Rush:
     def __init__(self) -> None:
         self.on = asyncio.Event()
         self.passing = False
+        self.lookout = Lookout()
         self._said: float = -math.inf
 
     def without_line(self, error: LineDown) -> None:
@@ -94,6 +96,13 @@ class Pump:
 
     async def tick(self) -> bool:
         """One turn. True where something was claimed."""
+        try:
+            return await self._turn()
+        except BaseException:
+            self.rush.lookout.resign(self.name)
+            raise
+
+    async def _turn(self) -> bool:
         if self._claiming.in_doubt:
             await self._look_what_is_held()
         await self._desk.has_room()
@@ -132,8 +141,10 @@ class Pump:
         taken = await self._take(n)
         if not taken:
             self.rush.note(full=False, passing=False)
-            await self._line.wait(5.0)
+            await self.rush.lookout.wait(self.name, self._line.wait, 5.0)
             return True
+        if len(taken) >= n:
+            self.rush.lookout.call()
         asked, rejected = self._read(taken)
         claim = await self._claim([entry for _, entry in asked])
         backs = self._rulings(asked, claim, rejected)
@@ -143,6 +154,7 @@ class Pump:
         passing = self._look_at_fewer(claim)
         self.rush.note(full=len(taken) >= n, passing=passing)
         if passing:
+            self.rush.lookout.call()
             await self._desk.eased(_PASSED_BY)
         return True
 
@@ -215,10 +227,12 @@ class Pump:
 
     async def _publish(self, claim: Claim) -> None:
         if claim.started:
+            await asyncio.sleep(0)  # the hands begin before it is told
             at = now()
             await self._line.publish([update(job, at=at) for job in claim.started])
 
     async def _turn_without_line(self) -> bool:
+        self.rush.lookout.call()
         n = self._take_size()
         placed = await self._ledger.fetch(n)
         claim = await self._claim([Asked(job.id, job.place) for job in placed])
