@@ -7,11 +7,9 @@ functions on a connection, in the modules beside this one.
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,6 +46,7 @@ from botrix.ledger.ledger import (
 )
 from botrix.ledger.posting import Delivery, Receipt, Wanted
 from botrix.ledger.revisions import check
+from botrix.ledger.thread import Thread
 from botrix.model import Lane, LeasedAccount, Person, Result
 from botrix.states import AccountStatus, Duty
 
@@ -61,7 +60,7 @@ class SqliteLedger:
         self._path = path
         self._clock = clock
         self._db: sqlite3.Connection | None = None
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._thread = Thread("ledger")
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
         return await self._write(lambda db, now: sqlite_verbs.submit(db, submissions, now))
@@ -260,8 +259,8 @@ class SqliteLedger:
         check(await self.revision())
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
-        self._thread.shutdown()
+        await self._thread.run(self._close)
+        self._thread.close()
 
     async def _write(self, verb: Callable[[sqlite3.Connection, float], T]) -> T:
         return await self._run(verb, "BEGIN IMMEDIATE")
@@ -270,8 +269,7 @@ class SqliteLedger:
         return await self._run(verb, "BEGIN")
 
     async def _run(self, verb: Callable[[sqlite3.Connection, float], T], begin: str) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._transaction, verb, begin)
+        return await self._thread.run(self._transaction, verb, begin)
 
     def _transaction(self, verb: Callable[[sqlite3.Connection, float], T], begin: str) -> T:
         """begin: "" for what must stand outside of one."""
