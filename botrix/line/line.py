@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
@@ -75,6 +75,7 @@ class Line:
         self._connections = connections
         self._redis = connections.lanes
         self._straight = Straight(connections.lanes.connection_pool)
+        self._blocking = Straight(connections.blocking.connection_pool)
         self._address = connections.address
         self._outage = Outage(self._probe)
         self._texts = {path.stem: path.read_text() for path in _SCRIPTS.glob("*.lua")}
@@ -236,6 +237,7 @@ class Line:
     async def close(self) -> None:
         await self._outage.close()
         await self._peeks.close()
+        await self._blocking.close()
         await self._straight.close()
         await self._connections.close()
 
@@ -255,8 +257,8 @@ class Line:
 
     async def _peek(self, lane: str, seconds: float) -> bool:
         async with self._down():
-            head = self._connections.blocking.blmove(lane, lane, cast(int, seconds), "LEFT", "LEFT")
-            return await answer(head) is not None
+            peek = ("BLMOVE", lane, lane, "LEFT", "LEFT", seconds)
+            return (await self._blocking.ask(peek))[0] is not None
 
     async def _awaited(self, after: str, timeout: float) -> None:
         async with self._down(), self._reading():

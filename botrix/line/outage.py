@@ -20,42 +20,58 @@ class Outage:
 
     def __init__(self, probe: Callable[[], Awaitable[bool]]) -> None:
         self._probe = probe
-        self._began = asyncio.Event()
+        self._over = True
+        self._waiting: set[asyncio.Future[None]] = set()
         self._probing: asyncio.Task[None] | None = None
 
     @property
     def over(self) -> bool:
-        return not self._began.is_set()
+        return self._over
 
     def begin(self) -> None:
-        self._began.set()
+        self._over = False
+        for one in self._waiting:
+            _set(one)
         if self._probing is None or self._probing.done():
             self._probing = asyncio.create_task(self._until_it_works())
 
     async def unless(self, work: Coroutine[Any, Any, None]) -> None:
         """Waits for `work`, but not longer than until an outage begins. Raises what it raises."""
-        tasks = [asyncio.create_task(work), asyncio.create_task(self._wait())]
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(work)
+        task.add_done_callback(lambda done: _ended(done, ended))
+        self._waiting.add(ended)
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if self._over:
+                await ended
         finally:
-            for task in tasks:
+            self._waiting.discard(ended)
+            if not task.done():
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        if tasks[0].done() and not tasks[0].cancelled():
-            tasks[0].result()
+                await asyncio.gather(task, return_exceptions=True)
+        if not task.cancelled():
+            task.result()
 
     async def close(self) -> None:
         if self._probing is not None:
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)
 
-    async def _wait(self) -> None:
-        await self._began.wait()
-
     async def _until_it_works(self) -> None:
         works = False
         while not works:
             await asyncio.sleep(_AGAIN)
             works = await self._probe()
-        self._began.clear()
+        self._over = True
         _log.info("the line answers again")
+
+
+def _ended(task: asyncio.Task[None], ended: asyncio.Future[None]) -> None:
+    if not task.cancelled():
+        task.exception()  # seen, also where nobody waits any more
+    _set(ended)
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
