@@ -46,6 +46,7 @@ from botrix.ledger.ledger import (
 )
 from botrix.ledger.posting import Delivery, Receipt, Wanted
 from botrix.ledger.revisions import check
+from botrix.ledger.sqlite_resting import Resting, checkpoint
 from botrix.ledger.thread import Thread
 from botrix.model import Lane, LeasedAccount, Person, Result
 from botrix.states import AccountStatus, Duty
@@ -61,6 +62,7 @@ class SqliteLedger:
         self._clock = clock
         self._db: sqlite3.Connection | None = None
         self._thread = Thread("ledger")
+        self._resting = Resting(lambda: self._run(lambda db, _: checkpoint(db), ""))
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
         return await self._write(lambda db, now: sqlite_verbs.submit(db, submissions, now))
@@ -259,11 +261,14 @@ class SqliteLedger:
         check(await self.revision())
 
     async def close(self) -> None:
+        await self._resting.close()
         await self._thread.run(self._close)
         self._thread.close()
 
     async def _write(self, verb: Callable[[sqlite3.Connection, float], T]) -> T:
-        return await self._run(verb, "BEGIN IMMEDIATE")
+        answer = await self._run(verb, "BEGIN IMMEDIATE")
+        self._resting.wrote()
+        return answer
 
     async def _read(self, verb: Callable[[sqlite3.Connection, float], T]) -> T:
         return await self._run(verb, "BEGIN")

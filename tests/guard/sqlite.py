@@ -8,6 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from botrix.ledger import sqlite_resting
+
 _HEADER = 32
 _FRAME = 24
 
@@ -17,6 +19,7 @@ class Watched:
     to the file, so that its growth is what was written."""
 
     def __init__(self, path: Path) -> None:
+        sqlite_resting._WORTH = 1 << 30
         self._seen: Counter[str] = Counter()
         self._log = path.with_name(f"{path.name}-wal")
         self._connect = sqlite3.connect
