@@ -1,5 +1,6 @@
 """How many functions are called in this process, in Python and from Python: a measure of work that
-is the same each time. The event loop is left out, for it turns as often as answers happen to come.
+is the same each time. The event loop is left out, for it turns as often as answers happen to come,
+and so is what hands calls over to a thread.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 _LOOP = ("asyncio", "selectors", "concurrent", "threading", "queue", "tests")
+_HANDED = "botrix.ledger.thread"
 _HERE = threading.get_ident
 _COROUTINE = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
 _AT_ITS_START = 0  # the argument of RESUME
@@ -65,5 +67,6 @@ class Calls:
         """Whether a module is our own; None for one that is left out."""
         if name not in self._kinds:
             package = name.partition(".")[0]
-            self._kinds[name] = None if package in _LOOP else package == "botrix"
+            left_out = package in _LOOP or name == _HANDED
+            self._kinds[name] = None if left_out else package == "botrix"
         return self._kinds[name]
