@@ -100,6 +100,8 @@ def test_every_answer_is_as_described(api: System, folder: Path) -> None:
                 continue
             for mode, more in _MODES.items():
                 for case in _drawn(operation, mode):
+                    if mode is GenerationMode.NEGATIVE and _is_sent_as_a_good_one(case):
+                        continue
                     gone = hooks[1:] if case.method == "DELETE" else hooks[:1]
                     _name_what_is_there(case, ids, {"webhook_id": rng.choice(gone), "n": sent}, rng)
                     if mode is GenerationMode.POSITIVE:
@@ -114,6 +116,11 @@ def test_every_answer_is_as_described(api: System, folder: Path) -> None:
     ]  # fmt: skip
     assert unseen == ["POST /api/sign-in", "POST /api/keys/{key_id}/revoke"]  # there is no key
     assert '"level": "error"' not in (folder / "log").read_text()
+
+
+def _is_sent_as_a_good_one(case: Any) -> bool:
+    """A list of one value is wrong, and in a query it is that value."""
+    return any(isinstance(one, list) and len(one) == 1 for one in (case.query or {}).values())
 
 
 def _drawn(operation: Any, mode: GenerationMode) -> list[Any]:
