@@ -25,6 +25,7 @@ check: .venv/ready ## Format, lint, strict types, import directions, licences
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy demo/run.py
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/licences.py --check
 

@@ -50,9 +50,9 @@ class Shown:
 
 def main() -> int:
     """Exit status: 0 exact, 1 not, 130 ended by Ctrl-C."""
-    set_up("ERROR")
     with tempfile.TemporaryDirectory(prefix="botrix-demo-") as folder:
         settings = Settings.read({}, data=folder, port=_free_port(), lease=5.0, beat=1.0)
+        set_up(settings, "demo", "ERROR")
         try:
             return asyncio.run(_demo(settings))
         except KeyboardInterrupt:
