@@ -111,35 +111,10 @@ def create_app(
     """Opens ledger and line when it starts, and closes them when it stops. failed: told what a
     background part died of, so that the process can end."""
 
-    first = first_key(settings.api_key) if settings.api_key else None
-
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with Services(settings) as services:
-            queries = Queries(create_engine(settings.ledger_url))
-            submitting = Submitting(services.ledger, services.line, failed or _tell)
-            submitting.start()
-            held = Keys(queries.engine)
-            keeper = Doorkeeper(held, first)
-            backlog = Backlog(settings.backlog, services.ledger.open_jobs)
-            rate = Rate(services.line)
-            hub, checking = Hub(services.line, Known(queries.engine)), Checking()
-            pulses = Pulses(hub, queries, services.line)
-            here = Here(
-                services, queries, held, submitting, keeper, rate, backlog, hub, pulses, checking
-            )
-            app.state.here = here
-            beside = [_sweep(queries), lag.watch(here.own.lag)]
-            tasks = [asyncio.create_task(one) for one in beside]
+        async with _opened(settings, failed or _tell) as app.state.here:
             yield
-            await checking.close()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await pulses.close()
-            await hub.close()
-            await submitting.close()
-            await queries.close()
 
     app = Described(
         title="Botrix",
@@ -158,6 +133,38 @@ def create_app(
     app.add_middleware(Traced)
     app.add_middleware(Entrance, trust=Trust(settings.trusted_peers, settings.trusted_hosts))
     return app
+
+
+@asynccontextmanager
+async def _opened(
+    settings: Settings, failed: Callable[[BaseException], None]
+) -> AsyncIterator[Here]:
+    """What requests find here, and what runs beside them."""
+    first = first_key(settings.api_key) if settings.api_key else None
+    async with Services(settings) as services:
+        queries = Queries(create_engine(settings.ledger_url))
+        submitting = Submitting(services.ledger, services.line, failed)
+        submitting.start()
+        held = Keys(queries.engine)
+        keeper = Doorkeeper(held, first)
+        backlog = Backlog(settings.backlog, services.ledger.open_jobs)
+        rate = Rate(services.line)
+        hub, checking = Hub(services.line, Known(queries.engine)), Checking()
+        pulses = Pulses(hub, queries, services.line)
+        here = Here(
+            services, queries, held, submitting, keeper, rate, backlog, hub, pulses, checking
+        )
+        beside = [_sweep(queries), lag.watch(here.own.lag)]
+        tasks = [asyncio.create_task(one) for one in beside]
+        yield here
+        await checking.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await pulses.close()
+        await hub.close()
+        await submitting.close()
+        await queries.close()
 
 
 def _is_loopback(host: str) -> bool:

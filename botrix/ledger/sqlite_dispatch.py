@@ -12,8 +12,9 @@ from botrix.ledger.notes import Note
 from botrix.ledger.slices import CLAIMABLE, NOT_WAITING, POISONED
 from botrix.ledger.sqlite_history import note
 from botrix.ledger.sqlite_rows import as_json, read
+from botrix.ledger.sqlite_settling import Tally, settle
 from botrix.ledger.sqlite_turns import take_turns
-from botrix.ledger.sqlite_verbs import Tally, job_rows, next_places, settle
+from botrix.ledger.sqlite_verbs import job_rows, next_places
 from botrix.ledger.turns import turned
 from botrix.model import POISON, JobState, Lane
 from botrix.states import AccountStatus, Happening, JobStatus, SessionStatus

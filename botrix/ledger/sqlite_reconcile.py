@@ -12,7 +12,8 @@ from botrix.ledger.notes import Note, of_found
 from botrix.ledger.slices import ACCOUNT_COLUMNS, TO_BE_GONE, leased
 from botrix.ledger.sqlite_history import note
 from botrix.ledger.sqlite_sessions import require_live
-from botrix.ledger.sqlite_verbs import Tally, job_rows, settle
+from botrix.ledger.sqlite_settling import Tally, settle
+from botrix.ledger.sqlite_verbs import job_rows
 from botrix.states import AccountStatus, Happening
 
 _DUE = (

@@ -10,7 +10,8 @@ from botrix.ledger.ledger import Recorded
 from botrix.ledger.notes import of_removal, removed
 from botrix.ledger.sqlite_history import note
 from botrix.ledger.sqlite_rows import as_json, read, write
-from botrix.ledger.sqlite_verbs import Tally, job_rows, record, settle
+from botrix.ledger.sqlite_settling import Tally, settle
+from botrix.ledger.sqlite_verbs import job_rows, record
 from botrix.model import DISABLED, Result
 
 _Row = tuple[str, int, str | None, int, str]

@@ -16,24 +16,23 @@ from typing import Any
 
 from botrix.creators.creator import Creator, Wanted
 from botrix.creators.gate import Gate
-from botrix.errors import BotrixError, LedgerDown, SettingsError
+from botrix.errors import BotrixError, LedgerDown
 from botrix.ledger.ledger import Room
 from botrix.model import LeasedAccount, Outcome, OutcomeKind, Result
 from botrix.retry import Backoff, cut_short, decide
 from botrix.sealing import Sealer
 from botrix.services import Directories
-from botrix.states import Stage
 from botrix.worker.looking import ThoseOf
 from botrix.worker.measures import Measures
 from botrix.worker.names import not_existing, taken
 from botrix.worker.parts import cancelled
 from botrix.worker.recorder import Recorder
-from botrix.worker.staged import LOOKS, Means, as_staged
+from botrix.worker.staged import Means, as_staged
 from botrix.worker.traced import attempt_at
+from botrix.worker.wanted import wanted_of
 
 _log = logging.getLogger(__name__)
 _Key = tuple[str, str]
-_KEY_AGAIN = 30.0
 _CREATED = OutcomeKind.CREATED
 _DONE = (OutcomeKind.CREATED, OutcomeKind.LOOKED)
 _NAMES = 8
@@ -356,7 +355,10 @@ class Desk:
 
     async def _attempt(self, creator: Creator, batch: Sequence[LeasedAccount]) -> list[Outcome]:
         """An account whose password cannot be had keeps none of its batch from being tried."""
-        asked = [self._wanted(account) for account in batch]
+        asked = [
+            wanted_of(one, self._sealer, (one.tenant_id, one.directory) in self._must_change)
+            for one in batch
+        ]
         wanted = [one for one in asked if isinstance(one, Wanted)]
         means = Means(self._directories, self._those_of, self.sure, self.measures)
         if len(wanted) == len(batch):
@@ -365,27 +367,6 @@ class Desk:
         tried = await as_staged(means, creator, [batch[n] for n in able], wanted)
         outcomes = dict(zip(able, tried, strict=True))
         return [outcomes[n] if isinstance(one, Wanted) else one for n, one in enumerate(asked)]
-
-    def _wanted(self, account: LeasedAccount) -> Wanted | Outcome:
-        """Or what it came to: the key may be put back, but an erased password is gone."""
-        tag, password = account.tag, ""
-        if account.stage is Stage.REMOVE:
-            known = (account.unguessable, False, account.entry_id)
-            return Wanted(tag, account.person, password, *known)
-        looked_for = account.find_only or account.stage in LOOKS
-        if account.sealed is None and not looked_for:
-            return Outcome(OutcomeKind.REJECTED, reason="password erased")
-        try:
-            if account.sealed is not None and not looked_for:
-                password = self._sealer.unseal(account.sealed, account.tenant_id, tag)
-        except SettingsError as error:
-            _log.warning("an account waits: %s", error, extra={"job": account.job_id})
-            kind = OutcomeKind.UNKNOWN if account.find_first else OutcomeKind.RETRY
-            return Outcome(
-                kind, reason="sealing key", detail=str(error), retry_after=_KEY_AGAIN, counted=False
-            )
-        must_change = (account.tenant_id, account.directory) in self._must_change
-        return Wanted(tag, account.person, password, account.unguessable, must_change)
 
     def _finish(
         self,
