@@ -37,6 +37,13 @@ from botrix.upload import (
     names_secret,
 )
 
+_SAYS_WHY = (
+    f"what was wrong with it stands in another column than {REASON}; put in the cell that is "
+    "missing, or take out the one too many"
+)
+"""Where a spreadsheet has filled a row up, it is not as many cells as it had. Also without
+such a column: given back with one, the row would be bad, and its next reason another."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -177,8 +184,8 @@ class _Csv:
                 f"has {len(cells)} cells where the header has {width}; "
                 "put a cell that holds the delimiter in quotes"
             )
-        if self._reason is not None:
-            self._check_reason(cells, self._reason)
+        if any(is_reason(one) for at, one in enumerate(cells) if at != self._reason):
+            raise RowError(_SAYS_WHY)
         draft = self._sheet.read(cells)
         return _row(number, draft, record, None if self._reason is None else cells[self._reason])
 
@@ -196,14 +203,6 @@ class _Csv:
             width=len(fields), passwords=passwords, reason=self._reason,
             secret=bool(passwords) or any(map(names_secret, names)),
         )  # fmt: skip
-
-    def _check_reason(self, cells: list[str], column: int) -> None:
-        """Where a spreadsheet has filled a row up, it is not as many cells as it had."""
-        if any(is_reason(cell) for cell in (*cells[:column], *cells[column + 1 :])):
-            raise RowError(
-                f"what was wrong with it stands in another column than {REASON}; put in the cell "
-                "that is missing, or take out the one too many"
-            )
 
     def _read_header(self, record: Record) -> None:
         try:

@@ -108,7 +108,7 @@ def given_back(layout: Layout, record: Record, reason: str, password: str | None
 
 def is_reason(cell: str) -> bool:
     """Whether it was written here."""
-    return _BEGINS.match(cell) is not None
+    return cell.startswith("botrix row ") and _BEGINS.match(cell) is not None
 
 
 def said_of(username: str, reason: str) -> str:

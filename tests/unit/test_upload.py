@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from botrix.columns import field_of
@@ -138,6 +138,7 @@ def _written(cell: str, delimiter: str) -> str:
 
 
 @settings(max_examples=400)
+@example(b"username\nbotrix row 1: x\n")
 @given(_csv())
 def test_what_failed_of_any_csv_is_read_again(data: bytes) -> None:
     try:
