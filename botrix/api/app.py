@@ -59,7 +59,7 @@ from botrix.api.traced import Traced
 from botrix.api.trust import Trust
 from botrix.api.who import Doorkeeper
 from botrix.errors import BotrixError, LedgerDown, SettingsError
-from botrix.keys import first_key
+from botrix.keys import Key, first_key
 from botrix.ledger.engine import create_engine
 from botrix.ledger.imports import sweep
 from botrix.ledger.keys import Keys
@@ -109,11 +109,13 @@ def create_app(
     settings: Settings, failed: Callable[[BaseException], None] | None = None
 ) -> FastAPI:
     """Opens ledger and line when it starts, and closes them when it stops. failed: told what a
-    background part died of, so that the process can end."""
+    background part died of, so that the process can end. Raises SettingsError."""
+    first = first_key(settings.api_key) if settings.api_key else None
+    services = Services(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with _opened(settings, failed or _tell) as app.state.here:
+        async with _opened(services, first, failed or _tell) as app.state.here:
             yield
 
     app = Described(
@@ -137,11 +139,11 @@ def create_app(
 
 @asynccontextmanager
 async def _opened(
-    settings: Settings, failed: Callable[[BaseException], None]
+    services: Services, first: Key | None, failed: Callable[[BaseException], None]
 ) -> AsyncIterator[Here]:
     """What requests find here, and what runs beside them."""
-    first = first_key(settings.api_key) if settings.api_key else None
-    async with Services(settings) as services:
+    settings = services.settings
+    async with services:
         queries = Queries(create_engine(settings.ledger_url))
         submitting = Submitting(services.ledger, services.line, failed)
         submitting.start()

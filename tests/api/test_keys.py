@@ -178,6 +178,18 @@ def test_others_cannot_reach_it_without_a_key(tmp_path: Path) -> None:
         serve(Settings.read({}, data=tmp_path, api_key="secret"))
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [({"sealing_keys": "none"}, "no sealing key"), ({"ledger_url": "mysql://x"}, "give sqlite")],
+)
+def test_what_it_cannot_start_with_is_told_in_a_line(
+    tmp_path: Path, wrong: dict[str, str], told: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SettingsError, match=told):
+        serve(Settings.read({}, data=tmp_path, **wrong))
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
 async def test_two_processes_agree(system: System) -> None:
     """A second API on the same ledger lets nobody in whom the first one turned out."""
     key = await make_key(system)
