@@ -48,6 +48,7 @@ class _Piece(NamedTuple):
     width: int = 0
 
 
+@lru_cache(maxsize=64)
 def check_template(template: str | None, count: int) -> None:
     """Raises InvalidInput where the template cannot name `count` accounts."""
     pieces = _parsed(template or DEFAULT_TEMPLATE)

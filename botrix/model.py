@@ -5,7 +5,6 @@ Pure: nothing in here reads a clock, a socket or a file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -87,8 +86,7 @@ class Person(msgspec.Struct, frozen=True, gc=False):
     attributes: dict[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
+class NewJob(msgspec.Struct, frozen=True):
     """A job as submitted. `accounts` are given for rosters only; else they are planned at claim.
 
     `tries` is how many calls an account may cost at most (retries + 1). groups: that all planned

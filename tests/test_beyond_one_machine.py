@@ -25,7 +25,7 @@ from botrix.errors import LedgerDown, LineDown
 from botrix.ledger.migrate import upgrade
 from botrix.ledger.postgres import PostgresLedger
 from botrix.line import keys
-from botrix.line.line import Back, Line, Placing, Rejected
+from botrix.line.line import Back, Line, New, Placing, Rejected
 from botrix.line.shown import Update
 from botrix.line.stream import NOWHERE
 from botrix.line.users import acl
@@ -137,7 +137,9 @@ async def _all_verbs(line: Line) -> None:
     assert await line._probe()
     events = line.subscribe()
     told = asyncio.create_task(anext(events))
-    await line.push([Placing(f"j{n}", n, lane) for n, lane in enumerate(Lane)])
+    await line.push([Placing(f"j{n}", n, lane) for n, lane in enumerate(Lane)][:2])
+    await line.enter([New("default", "j2", "entered", list(Lane)[2], 2)])
+    assert await line.status("j2") == "pending"
     await line.wait(1)
     first, *others = await line.take("s", "1", 3)
     back = [Back(first.lane, first.raw, head=True)]
@@ -156,7 +158,8 @@ async def _all_verbs(line: Line) -> None:
     await events.aclose()  # type: ignore[attr-defined]
     assert await line.status("j") == "completed"
     assert await line.results("j") == b"{}"
-    last = await line.events_last(2)
+    entered, *last = await line.events_last(9)
+    assert (entered.tenant_id, entered.job_id, entered.event) == ("default", "j2", b"entered")
     assert {(one.tenant_id, one.job_id, one.event) for one in last} == {("default", "j", b"told")}
     await line.events_wait(NOWHERE, 5)
     assert await line.events_after(last[0].id, 5) == last[1:]

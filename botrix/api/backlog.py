@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from botrix.api.problems import Problem
 
@@ -39,13 +39,13 @@ class Backlog:
         self._entered = 0
         self._entering = 0
 
-    @asynccontextmanager
-    async def entry(self, known: Callable[[], Awaitable[bool]]) -> AsyncIterator[None]:
+    def entry(self, known: Callable[[], Awaitable[bool]]) -> AbstractAsyncContextManager[None]:
         """In which a job is entered. known: whether it was before, under its Idempotency-Key; then
         it is answered once more. Raises Problem where there is no room."""
-        if not self._most:
-            yield
-            return
+        return self._entry(known) if self._most else nullcontext()
+
+    @asynccontextmanager
+    async def _entry(self, known: Callable[[], Awaitable[bool]]) -> AsyncIterator[None]:
         await self._look()
         if self._open + self._entered + self._entering >= self._most and not await known():
             raise Problem(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
 from typing import Annotated, cast
 
+import msgspec
 from fastapi import Depends, Request
 
 from botrix.api.backlog import Backlog
@@ -27,8 +27,7 @@ from botrix.roles import Scope
 from botrix.services import Services
 
 
-@dataclass(frozen=True, slots=True)
-class Here:
+class Here(msgspec.Struct, frozen=True):
     """What this process works with, and (within a request) who asks."""
 
     services: Services
@@ -41,8 +40,8 @@ class Here:
     hub: Hub
     pulses: Pulses
     checking: Checking
-    own: Own = field(default_factory=Own)
-    who: Who = field(default_factory=lambda: local("this process"))
+    own: Own = msgspec.field(default_factory=Own)
+    who: Who = msgspec.field(default_factory=lambda: local("this process"))
 
     @property
     def tenant(self) -> str:
@@ -64,6 +63,8 @@ class Here:
 
     async def require_heed(self, job: NewJob) -> None:
         """Raises Conflict where a worker runs that would not heed how the job is to be run."""
+        if job.is_plain:
+            return
         if reason := await Plans(self.queries.engine).heeded(job):
             raise Conflict(reason)
 
@@ -83,7 +84,7 @@ class May:
         if self.scope not in who.scopes:
             detail = f"key {who.name!r} is a {who.role}'s, which may not {self.scope}"
             raise Problem(403, "Not allowed", detail)
-        return replace(cast(Here, request.app.state.here), who=who)
+        return msgspec.structs.replace(cast(Here, request.app.state.here), who=who)
 
 
 async def _anybody(request: Request) -> Here:

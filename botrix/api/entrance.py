@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
-from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -38,13 +38,13 @@ class Entrance:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers, path, send = Headers(scope=scope), scope["path"], _careful(send)
+        headers, path, send = _headers(scope), scope["path"], _careful(send)
         limit = limit_of(path)
         try:
             if int(headers.get("content-length", "0") or 0) > limit:
                 raise Problem(413, "Too large", too_large(limit))
             who = await self._who(scope, headers)
-            if who is not None:
+            if who is not None and who.requests_per_minute is not None:
                 await _require_patience(scope["app"].state.here.rate, who)
             state = scope.setdefault("state", {})
             state["who"], state["again"] = who, partial(self._who, scope, headers)
@@ -53,7 +53,7 @@ class Entrance:
             return
         await self._app(scope, counted(receive, limit), send)
 
-    async def _who(self, scope: Scope, headers: Headers) -> Who | None:
+    async def _who(self, scope: Scope, headers: Mapping[str, str]) -> Who | None:
         """Raises Problem where nobody is recognized; None is for what is open to everybody."""
         if is_open(scope["path"]):
             if "origin" in headers and not of_same_site(headers):
@@ -101,12 +101,18 @@ def _known(who: Who | None) -> Who:
     return who
 
 
+def _headers(scope: Scope) -> dict[str, str]:
+    """By their names, in small letters; of two alike the first."""
+    said = reversed(scope["headers"])
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in said}
+
+
 def _peer(scope: Scope) -> str:
     client = scope.get("client")
     return str(client[0]) if client else "unknown"
 
 
-def _bearer(headers: Headers) -> str | None:
+def _bearer(headers: Mapping[str, str]) -> str | None:
     """The token of RFC 6750; None without that header."""
     said = headers.get("authorization")
     if said is None:
@@ -115,8 +121,8 @@ def _bearer(headers: Headers) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def _cookie(headers: Headers) -> str | None:
-    return cookie_parser(headers.get("cookie", "")).get(COOKIE)
+def _cookie(headers: Mapping[str, str]) -> str | None:
+    return cookie_parser(headers["cookie"]).get(COOKIE) if "cookie" in headers else None
 
 
 def _challenged(answer: JSONResponse) -> JSONResponse:
@@ -131,7 +137,7 @@ def _careful(send: Send) -> Send:
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = [*message.get("headers", []), (b"x-content-type-options", b"nosniff")]
-            if not any(name == b"cache-control" for name, _ in headers):
+            if b"cache-control" not in dict(headers):
                 headers.append((b"cache-control", b"no-store"))
             message = {**message, "headers": headers}
         await send(message)

@@ -6,6 +6,7 @@ import hashlib
 import secrets
 import time
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -33,6 +34,7 @@ _DEFAULTS = GenerateRequest.model_fields
 _EPOCH = 1577836800.0
 """2020 began; ten digits last until 2054, and are one more from then on."""
 _RUN = [one.name for one in fields(Run)]
+_run_of = attrgetter(*_RUN)
 _BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}}
 
 
@@ -47,7 +49,7 @@ async def generate(request: Request, here: Submits, key: Key) -> Response:
         template=asked.template, tenant_id=here.tenant,
         tries=here.services.settings.max_retries + 1, groups=read_groups(asked.groups),
         traceparent=current.get(),
-        **Run(*(getattr(asked, name) for name in _RUN)).of_job(),
+        **Run(*_run_of(asked)).of_job(),
     )  # fmt: skip
     await here.require_heed(job)
     fingerprint = "" if key is None else fingerprint_of("generate", _without_news(asked).encode())
@@ -59,8 +61,19 @@ async def generate(request: Request, here: Submits, key: Key) -> Response:
         view = JobView.model_validate(view).model_dump()
     else:
         view = new_job_view(job, submitted.at)
-    headers = {"Location": f"/api/jobs/{submitted.job_id}"}
-    return Response(encode(view), 202, headers, media_type="application/json")
+    return _Accepted(encode(view), submitted.job_id)
+
+
+class _Accepted(Response):
+    """As one of starlette's, which would read and write each header anew."""
+
+    def __init__(self, body: bytes, job_id: str) -> None:
+        self.status_code, self.body, self.background = 202, body, None
+        self.raw_headers = [
+            (b"location", b"/api/jobs/%s" % job_id.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"content-type", b"application/json"),
+        ]
 
 
 route = next(one for one in router.routes if isinstance(one, APIRoute))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import hashlib
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -98,7 +97,7 @@ class _Reading:
         self._import = Import(here.queries.engine, job, here.who.actor)
         self._digest = hashlib.sha256(f"{job.directory}:{job.lane}:{strict}:".encode())
         if not job.is_plain:  # a key may come again after an upgrade
-            asked = dataclasses.asdict(dataclasses.replace(job, id=""))
+            asked = msgspec.structs.asdict(msgspec.structs.replace(job, id=""))
             del asked["traceparent"]
             self._digest.update(msgspec.json.encode(asked))
         self._roster = hashlib.sha256()

@@ -40,6 +40,8 @@ class Protocol(HttpToolsProtocol):
         self._fields = 0  # bytes of what the parser made of them, in this head or its trailers
         self._body, self._body_since = 0, 0.0
         self._deadline: asyncio.TimerHandle | None = None
+        self._reading = False
+        self._allowed: list[float | None] = []  # what was said of the deadline while it reads
         self._unread: asyncio.TimerHandle | None = None
         self._refused: Problem | None = None
         self._over = False  # nothing more is read
@@ -57,7 +59,14 @@ class Protocol(HttpToolsProtocol):
         if self._over:
             return
         self._unparsed += len(data)
-        super().data_received(data)
+        self._reading = True
+        try:
+            super().data_received(data)
+        finally:
+            self._reading = False
+            if self._allowed:
+                self._within(self._allowed[-1])
+                self._allowed.clear()
         if self._part and self._unparsed > self.head_most:
             self._refuse(self._too_large())
         elif not self._part and self._deadline is None and self._is_answered():
@@ -147,7 +156,11 @@ class Protocol(HttpToolsProtocol):
             self._unread = None
 
     def _within(self, seconds: float | None) -> None:
-        """Until `_late`; None where nothing is awaited from the peer."""
+        """Until `_late`; None where nothing is awaited from the peer. Most requests come in one
+        piece, in which all the moments that matter follow each other at once: the last counts."""
+        if self._reading:
+            self._allowed.append(seconds)
+            return
         if self._deadline is not None:
             self._deadline.cancel()
         late = self._late

@@ -44,7 +44,7 @@ class GenerateRequest(BaseModel):
     priority: Lane = Lane.NORMAL
     directory: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$", strict=True)] = "local"
     template: Annotated[str, Field(max_length=256, strict=True)] | None = None
-    groups: Annotated[list[_Group], Field(max_length=MAX_GROUPS)] = []
+    groups: Annotated[tuple[_Group, ...], Field(max_length=MAX_GROUPS)] = ()
     dry_run: StrictBool = False
     canary: Annotated[StrictInt, Field(ge=1, le=MAX_ACCOUNTS)] | None = None
     max_error_rate: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)] | None = (

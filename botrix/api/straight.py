@@ -35,7 +35,8 @@ class Straight:
         scope["route"] = self._route
         request = Request(scope, receive)
         try:
-            await only_known(request)
+            if scope["query_string"]:
+                await only_known(request)
             given = {name: await call(request) for name, call in self._given}
             answer = await self._endpoint(request=request, **given)
         except KNOWN as error:

@@ -18,7 +18,7 @@ from botrix import traces
 from botrix.errors import LineDown
 from botrix.ledger.ledger import Ledger, Submission, Submitted
 from botrix.line.events import Event
-from botrix.line.line import Line, Placing
+from botrix.line.line import Line, New
 from botrix.line.shown import Update
 from botrix.model import NewJob
 
@@ -71,9 +71,7 @@ class Submitting:
         if not jobs or not self._line.up:
             return
         try:
-            await self._line.publish([_pending(job) for job, _ in jobs])
-            placed = [(job, place) for job, place in jobs if place is not None]
-            await self._line.push([Placing(job.id, place, job.lane) for job, place in placed])
+            await self._line.enter([_new(job, place) for job, place in jobs])
         except LineDown as error:
             _log.warning("accepted without the line: %s", error)
 
@@ -109,7 +107,7 @@ class Submitting:
                         future.set_exception(error)
                 continue
             await self._committed.put((batch, answers))
-            if len(self._waiting) < LARGEST:  # who is answered now asks anew: one commit for all
+            if 2 * len(self._waiting) < len(batch):  # who is answered now asks anew: one for all
                 await self._committed.join()
 
     async def _arrived(self) -> None:
@@ -135,5 +133,5 @@ class Submitting:
             self._committed.task_done()
 
 
-def _pending(job: NewJob) -> Update:
-    return Update(job.tenant_id, job.id, "pending", None, Event.of_new(job).text())
+def _new(job: NewJob, place: int | None) -> New:
+    return New(job.tenant_id, job.id, Event.of_new(job).text(), job.lane, place)

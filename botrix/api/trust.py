@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from urllib.parse import urlsplit
-
-from starlette.datastructures import Headers
 
 Network = IPv4Network | IPv6Network
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -20,7 +18,7 @@ class Trust:
         self._peers = peers
         self._hosts = _LOOPBACK | set(hosts)
 
-    def problem(self, peer: str, headers: Headers) -> str | None:
+    def problem(self, peer: str, headers: Mapping[str, str]) -> str | None:
         """Why this request is none of this machine; None where it is."""
         if not self._is_here(peer):
             return "without a key the API answers only this machine"
@@ -41,7 +39,7 @@ class Trust:
         return address.is_loopback or any(address in network for network in self._peers)
 
 
-def of_same_site(headers: Headers) -> bool:
+def of_same_site(headers: Mapping[str, str]) -> bool:
     """Whether a page of this very site sent it, as browsers tell (OWASP, Cross-Site Request Forgery
     Prevention: verifying origin with standard headers)."""
     origin = headers.get("origin")

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from botrix.audit import Actor
 from botrix.errors import LedgerDown
@@ -24,8 +25,7 @@ SIGNED_IN = 12 * 3600.0
 """Seconds until one must sign in anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class Who:
+class Who(msgspec.Struct, frozen=True):
     """key_id: None for this machine's own API without keys. address: of the peer."""
 
     tenant: str
@@ -65,7 +65,8 @@ class Doorkeeper:
         key = read_key(text)
         if key is None:
             return None
-        await self._enter_first()
+        if self._first is not None:
+            await self._enter_first(self._first)
         row = await self._row(key.id, self._keys.bearer)
         good = proves(key.secret, row["digest"] if row else None)
         return _who(row, address) if row and good else None
@@ -78,7 +79,8 @@ class Doorkeeper:
 
     async def keyless(self) -> bool:
         """Whether no key was ever made. While the ledger does not answer, what it said last."""
-        await self._enter_first()
+        if self._first is not None:
+            await self._enter_first(self._first)
         said_at, any_made = self._any
         if any_made:
             return False
@@ -95,11 +97,10 @@ class Doorkeeper:
         self._asking.pop(digest, None)
         self._known.pop(digest, None)
 
-    async def _enter_first(self) -> None:
-        if self._first is not None:
-            await self._keys.enter_first(self._first, Actor("setting", "BOTRIX_API_KEY"))
-            self._first = None
-            self._any = (time.monotonic(), True)
+    async def _enter_first(self, first: Key) -> None:
+        await self._keys.enter_first(first, Actor("setting", "BOTRIX_API_KEY"))
+        self._first = None
+        self._any = (time.monotonic(), True)
 
     async def _row(self, name: str, ask: _Ask) -> dict[str, Any] | None:
         """As it was lately. It is asked for again before it is too old, so that nobody waits."""

@@ -23,8 +23,7 @@ from botrix.model import JobState, Lane, LeasedAccount, NewJob, Person, PlannedA
 from botrix.states import AccountStatus, Duty, Happening
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True):
     """A job, the Idempotency-Key with the fingerprint of its body, where there is one, and whose it
     is."""
 
@@ -47,8 +46,7 @@ def submission(job: NewJob, count: int, what: str = "job.submit") -> Act:
     return Act(what, job.id, f"{count} accounts, directory {job.directory}", job.tenant_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
+class Submitted(msgspec.Struct, frozen=True):
     """job_id is the earlier job's where the same key and body came before (`replay`);
     clash: the key was used with another body, and nothing was written. place: None also where the
     job is to begin later. refused: why a quota of the

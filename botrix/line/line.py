@@ -30,6 +30,7 @@ from botrix.line.stream import Stream, Told
 from botrix.model import Lane
 
 _SCRIPTS = Path(__file__).parent / "scripts"
+_SHARED = _SCRIPTS / "shared"
 _LETTER = {b"h": Lane.HIGH, b"n": Lane.NORMAL, b"l": Lane.LOW}
 _NUMBER = {Lane.HIGH: "1", Lane.NORMAL: "2", Lane.LOW: "3"}
 _LANES = [keys.LANES[lane] for lane in (Lane.HIGH, Lane.NORMAL, Lane.LOW)]
@@ -68,6 +69,16 @@ class Placing(msgspec.Struct, frozen=True, gc=False):
     lane: Lane
 
 
+class New(msgspec.Struct, frozen=True, gc=False):
+    """A job that is pending; place: None where it is not to be pushed yet."""
+
+    tenant_id: str
+    id: str
+    event: str
+    lane: Lane
+    place: int | None
+
+
 class Line:
     """Connects when first needed, and again after each failure; needs no restart."""
 
@@ -78,7 +89,7 @@ class Line:
         self._blocking = Straight(connections.blocking.connection_pool)
         self._address = connections.address
         self._outage = Outage(self._probe)
-        self._texts = {path.stem: path.read_text() for path in _SCRIPTS.glob("*.lua")}
+        self._texts = _texts()
         self._shas: dict[str, str] = {}
         self._peeks = Peeks(_LANES, self._peek)
         self._batches: dict[tuple[str, str], str] = {}
@@ -134,6 +145,17 @@ class Line:
     async def push(self, placed: Sequence[Placing]) -> None:
         async with self._down():
             await self._straight.ask(*_pushes(placed))
+
+    async def enter(self, new: Sequence[New]) -> None:
+        """Shows jobs as pending, and pushes those with a place. One round trip, but on a Cluster,
+        where what is shown lies elsewhere."""
+        if self._connections.cluster is not None:
+            await self.publish([_pending(job) for job in new])
+            placed = [Placing(job.id, job.place, job.lane) for job in new if job.place is not None]
+            await self.push(placed)
+        elif new:
+            async with self._down():
+                await self._call("enter", *_enter(new))
 
     async def publish(self, updates: Sequence[Update]) -> None:
         if updates:
@@ -315,6 +337,25 @@ class Line:
             if isinstance(error, NoPermissionError) or str(error).startswith("WRONGTYPE"):
                 raise self._address.down(error) from error
             raise
+
+
+def _texts() -> dict[str, str]:
+    """Each script by its name; what several of them need stands before each."""
+    shared = "".join(path.read_text() for path in sorted(_SHARED.glob("*.lua")))
+    return {path.stem: shared + path.read_text() for path in _SCRIPTS.glob("*.lua")}
+
+
+def _pending(job: New) -> Update:
+    return Update(job.tenant_id, job.id, "pending", None, job.event)
+
+
+def _enter(new: Sequence[New]) -> tuple[list[str], list[Any]]:
+    names = [*_LANES, keys.EVENTS, *(keys.STATUS_PREFIX + job.id for job in new)]
+    values: list[Any] = [keys.UPDATES, keys.STATUS_TTL, keys.EVENTS_KEPT]
+    for job in new:
+        entry = b"" if job.place is None else encode(job.id, job.place)
+        values += (job.tenant_id, job.id, job.event, _NUMBER[job.lane], entry)
+    return names, values
 
 
 def _take(session: str, pump: str, n: int) -> tuple[list[str], list[Any]]:

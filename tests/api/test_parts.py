@@ -24,7 +24,7 @@ class _Ledger:
 class _Line:
     up = True
 
-    async def publish(self, _: object) -> None:
+    async def enter(self, _: object) -> None:
         raise RuntimeError("a mistake of ours")
 
 
@@ -53,12 +53,9 @@ class _Gated:
         await self.let_commit.wait()
         return [Submitted(one.job.id, 1) for one in submissions]
 
-    async def publish(self, updates: list[object]) -> None:
-        self.told.append(len(updates))
+    async def enter(self, new: list[object]) -> None:
+        self.told.append(len(new))
         await self.let_tell.wait()
-
-    async def push(self, _: object) -> None:
-        pass
 
 
 async def _settled() -> None:
@@ -105,6 +102,23 @@ async def test_nobody_is_answered_before_the_line_was_told(gated: _Gated) -> Non
         assert gated.commits == [LARGEST, LARGEST]  # the second while the line is told of the first
         assert gated.told == [LARGEST]
         assert not any(one.done() for one in asking)
+        gated.let_tell.set()
+        await asyncio.wait_for(asyncio.gather(*asking), 5)
+
+
+@pytest.mark.parametrize(("more", "commits"), [(1, [4]), (2, [4, 2])])
+async def test_a_few_wait_for_those_who_are_answered_soon(
+    gated: _Gated, more: int, commits: list[int]
+) -> None:
+    async with _begun(gated) as submitting:
+        each = [Submission(NewJob(f"j{n}", 1)) for n in range(4 + more)]
+        asking = [asyncio.create_task(submitting.submit(one)) for one in each[:4]]
+        await _settled()
+        asking += [asyncio.create_task(submitting.submit(one)) for one in each[4:]]
+        await _settled()
+        gated.let_commit.set()
+        await _settled()
+        assert (gated.told, gated.commits) == ([4], commits)
         gated.let_tell.set()
         await asyncio.wait_for(asyncio.gather(*asking), 5)
 

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from botrix.line import keys
 from botrix.line.entries import encode
 from botrix.line.events import Event
-from botrix.line.line import Back, Line, Placing
+from botrix.line.line import Back, Line, New, Placing
 from botrix.line.server import LineServer
 from botrix.line.shown import Update
 from botrix.model import Lane, NewJob
@@ -97,6 +97,9 @@ async def _turn(here: Watched, line: Line, turn: str, n: int) -> Counts:
         taken = await line.settle_and_take("s", "1", back, [], n)
     async with counted("settle and take, all done,"):
         await line.settle_and_take("s", "1", [], [], n)
+    new = [New("default", f"new{n}", "{}", Lane.LOW, n + 1) for n in range(n)]
+    async with counted("enter"):
+        await line.enter(new)
     async with counted("publish"):
         await line.publish([_update(job) for job in jobs])
     if len(taken) != n:

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from botrix.errors import LineDown
 from botrix.line import keys
 from botrix.line.entries import encode
-from botrix.line.line import Back, Line, Placing, Rejected
+from botrix.line.line import Back, Line, New, Placing, Rejected
 from botrix.line.server import LineServer
 from botrix.line.shown import Update
 from botrix.model import Lane
@@ -130,6 +130,27 @@ async def test_a_final_status_is_kept_unless_forced(line: Line) -> None:
     ):
         await line.publish([Update("default", "j", status, None, "{}", forced)])
         assert await line.status("j") == kept
+
+
+async def test_what_is_entered_is_shown_and_stands_in_its_lane(line: Line) -> None:
+    lanes = [Lane.LOW, Lane.HIGH, Lane.NORMAL]
+    new = [New("t", f"j{n}", f"{n}", lanes[n % 3], n + 1) for n in range(3300)]
+    await line.enter([*new, New("t", "later", "later", Lane.LOW, None)])
+    for lane in lanes:
+        wanted = [encode(one.id, one.place or 0) for one in new if one.lane is lane]
+        assert await line.heads(lane, 9999) == wanted
+    assert [await line.status(job) for job in ("j0", "j3299", "later")] == ["pending"] * 3
+    last = await line.events_last(9999)
+    assert [one.event.decode() for one in last] == [one.event for one in new] + ["later"]
+    assert {one.tenant_id for one in last} == {"t"}
+
+
+async def test_what_was_shown_of_it_before_it_was_entered_stays(line: Line) -> None:
+    await line.publish([Update("t", "j", "running", None, "running")])
+    await line.enter([New("t", "j", "pending", Lane.LOW, 7)])
+    assert await line.status("j") == "running"
+    assert [one.event for one in await line.events_last(9)] == [b"running"]
+    assert await line.heads(Lane.LOW, 9) == [encode("j", 7)]
 
 
 async def test_a_wait_ends_with_a_push_and_takes_nothing(line: Line) -> None:

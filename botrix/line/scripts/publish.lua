@@ -7,15 +7,6 @@
 local final = { completed = true, failed = true, cancelled = true }
 local written = 0
 
-local function keep(tenant, job, event)
-  local entry = { 'XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 't', tenant, 'j', job, 'e', event }
-  local kept = redis.pcall(unpack(entry))
-  if type(kept) == 'table' and kept.err and string.find(kept.err, 'WRONGTYPE', 1, true) then
-    redis.call('DEL', KEYS[1])  -- another program's, where ours belongs
-    redis.call(unpack(entry))
-  end  -- where a user may not XADD (an ACL of an earlier release), the rest goes on
-end
-
 for i = 2, #KEYS, 2 do
   local a = (i - 2) * 3 + 4
   local tenant, job, status, results, event, forced = unpack(ARGV, a, a + 5)
@@ -24,7 +15,7 @@ for i = 2, #KEYS, 2 do
     redis.call('SET', KEYS[i], status, 'EX', ARGV[2])
     if results ~= '' then redis.call('SET', KEYS[i + 1], results, 'EX', ARGV[2]) end
     redis.call('PUBLISH', ARGV[1], event)
-    keep(tenant, job, event)
+    keep(KEYS[1], ARGV[3], tenant, job, event)
     written = written + 1
   end
 end

@@ -4,13 +4,7 @@
 --       id, event
 -- Answer: how many.
 for i = 3, #ARGV, 3 do
-  local entry = { 'XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*',
-    't', ARGV[i], 'j', ARGV[i + 1], 'e', ARGV[i + 2] }
   redis.call('PUBLISH', ARGV[1], ARGV[i + 2])
-  local kept = redis.pcall(unpack(entry))
-  if type(kept) == 'table' and kept.err and string.find(kept.err, 'WRONGTYPE', 1, true) then
-    redis.call('DEL', KEYS[1])  -- another program's, where ours belongs
-    redis.call(unpack(entry))
-  end  -- where a user may not XADD (an ACL of an earlier release), the rest goes on
+  keep(KEYS[1], ARGV[2], ARGV[i], ARGV[i + 1], ARGV[i + 2])
 end
 return (#ARGV - 2) / 3
