@@ -100,6 +100,7 @@ async def _turn(here: Watched, line: Line, turn: str, n: int) -> Counts:
     new = [New("default", f"new{n}", "{}", Lane.LOW, n + 1) for n in range(n)]
     async with counted("enter"):
         await line.enter(new)
+    await here.redis.delete(keys.LANES[Lane.LOW])
     async with counted("publish"):
         await line.publish([_update(job) for job in jobs])
     if len(taken) != n:
