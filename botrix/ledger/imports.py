@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -187,7 +187,7 @@ class Import:
 
     async def _refusal(self, db: AsyncConnection) -> Submitted | None:
         """Under a lock on the tenant, where it has a quota that several could break together."""
-        job = replace(self._job, count=self.count)
+        job = msgspec.structs.replace(self._job, count=self.count)
         mine = (tenants.c.id == job.tenant_id, sa.or_(*(c.is_not(None) for c in _QUOTAS)))
         locked = sa.select(tenants.c.id, *_QUOTAS, tenants.c.day, tenants.c.accounts_today)
         row = (await db.execute(locked.where(*mine).with_for_update(key_share=True))).first()
