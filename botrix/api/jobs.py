@@ -6,7 +6,6 @@ import math
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import AwareDatetime
 
 from botrix.api.body import read_as
 from botrix.api.door import INDEX_MOST, Key, Operates, Reads
@@ -20,6 +19,7 @@ from botrix.api.schemas import (
     account_view,
     job_view,
 )
+from botrix.api.times import Time
 from botrix.errors import InvalidInput
 from botrix.ledger import statistics
 from botrix.ledger.plans import Plans
@@ -39,8 +39,8 @@ async def jobs(
     stage: Stage | None = None,
     waits: Waits | None = None,
     undoes: str | None = None,
-    created_after: AwareDatetime | None = None,
-    created_before: AwareDatetime | None = None,
+    created_after: Time | None = None,
+    created_before: Time | None = None,
     cursor: str | None = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:

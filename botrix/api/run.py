@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Query
-from pydantic import AwareDatetime
 
+from botrix.api.times import Time
 from botrix.errors import InvalidInput
 from botrix.model import MAX_ACCOUNTS
 from botrix.states import OnConflict, Stage
@@ -52,7 +52,7 @@ async def _asked(
     max_error_rate: Annotated[float | None, Query(ge=0, le=1, allow_inf_nan=False)] = None,
     max_failures: _Most = None,
     on_conflict: OnConflict = OnConflict.SKIP,
-    not_before: AwareDatetime | None = None,
+    not_before: Time | None = None,
 ) -> Run:
     return Run(dry_run, canary, max_error_rate, max_failures, on_conflict, not_before)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
+from botrix.api.times import Time
 from botrix.creators.limits import OnUndo
 from botrix.extra import MAX_GROUP, MAX_GROUPS, extra_of, groups_of
 from botrix.model import MAX_ACCOUNTS, Lane, NewJob
@@ -52,7 +53,7 @@ class GenerateRequest(BaseModel):
     )
     max_failures: Annotated[StrictInt, Field(ge=0, le=MAX_ACCOUNTS)] | None = None
     on_conflict: OnConflict = OnConflict.SKIP
-    not_before: AwareDatetime | None = None
+    not_before: Time | None = None
 
 
 class ApplyRequest(BaseModel):

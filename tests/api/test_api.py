@@ -25,6 +25,8 @@ _BAD_BODIES: list[tuple[str, int]] = [
     ('{"count": 1, "captcha": "no"}', 422),
     ('{"count": 1, "directory": "nowhere"}', 422),
     ('{"count": 2, "template": "same"}', 422),
+    ('{"count": 1, "not_before": 4102444800}', 422),
+    ('{"count": 1, "not_before": "4102444800"}', 422),
     ('{"count": 1, "count": 2}', 400),
     ('{"count": NaN}', 400),
     ("[" * 100_000, 400),

@@ -99,6 +99,7 @@ async def test_reasons_and_statistics(system: System) -> None:
     ("path", "word"),
     [
         ("/api/jobs?created_after=2026-01-01T00:00:00", "created_after"),
+        ("/api/jobs?created_before=18", "created_before"),
         ("/api/jobs?waits=nothing", "waits"),
         ("/api/accounts?username=a&username_prefix=a", "username_prefix"),
         ("/api/accounts?username_prefix=", "username_prefix"),
