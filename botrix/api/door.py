@@ -65,7 +65,7 @@ class Here(msgspec.Struct, frozen=True):
         """Raises Conflict where a worker runs that would not heed how the job is to be run."""
         if job.is_plain:
             return
-        if reason := await Plans(self.queries.engine).heeded(job):
+        if reason := await Plans(self.queries.engine).heeded():
             raise Conflict(reason)
 
     def entry(self, key: str | None) -> AbstractAsyncContextManager[None]:

@@ -35,8 +35,7 @@ class Straight:
         scope["route"] = self._route
         request = Request(scope, receive)
         try:
-            if scope["query_string"]:
-                await only_known(request)
+            await only_known(request)
             given = {name: await call(request) for name, call in self._given}
             answer = await self._endpoint(request=request, **given)
         except KNOWN as error:

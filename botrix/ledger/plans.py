@@ -13,7 +13,6 @@ from botrix.ledger.audit import note_act
 from botrix.ledger.engine import begin, now
 from botrix.ledger.idempotency import first_use
 from botrix.ledger.tables import history, jobs, sessions
-from botrix.model import NewJob
 from botrix.states import Happening, SessionStatus, Stage, Waits
 
 _AGAIN = {"to_create": 0, "to_adopt": 0, "to_conflict": 0, "moved": 0}
@@ -43,10 +42,9 @@ class Plans:
             await db.execute(sa.insert(history).values(**noted, at=now()))
             await note_act(db, Act("job.apply", job_id, "", tenant), actor)
 
-    async def heeded(self, job: NewJob) -> str:
-        """Why the workers that run now would not heed how a job is to be run; "" if they would."""
-        if job.is_plain:
-            return ""
+    async def heeded(self) -> str:
+        """Why the workers that run now would not heed how a job is to be run that is not plain; ""
+        if they would."""
         live = sessions.c.status == SessionStatus.LIVE.value
         old = sa.select(sessions.c.worker_id).where(live, sessions.c.wanted.is_(None)).limit(1)
         async with begin(self._engine) as db:
